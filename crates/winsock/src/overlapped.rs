@@ -1,0 +1,558 @@
+//! Overlapped operations: started now, finished later, told through a channel (models 5 to 7).
+//!
+//! The buffer goes in by value and belongs to the operation until that ends; then it comes back exactly once, also
+//! when the operation fails, is cancelled, or its socket is closed (BF-05). A refused start gives it back at once
+//! and tells nothing more (OV-03). So the system never writes into memory that somebody else has (BF-06).
+//!
+//! The last argument of a starting call is the channel that will tell of the end. Built so far: [`ToPort`], a packet
+//! at the completion port that the socket is associated with.
+//!
+//! An operation goes on while the thread that started it computes, sleeps or is gone (OV-07, CP-28).
+
+use crate::error::{self, Error, Result};
+use crate::socket::{Flags, Socket};
+use std::any::Any;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// Memory that an operation can own: one piece, or several for gather and scatter (BF-01).
+///
+/// # Safety
+/// The pieces that [`segments`](IoBuf::segments) names stay where they are, are initialised, and are touched by
+/// nobody else while the value lives, even when the value itself is moved. They never lie inside the value.
+pub unsafe trait IoBuf: Send + Sized + 'static {
+    /// Where the bytes are.
+    fn segments(&mut self) -> Segments;
+}
+
+/// Memory that an operation may write into: a receive fills the *length* of the buffer, not its spare capacity.
+///
+/// # Safety
+/// As [`IoBuf`], and the pieces may be written to.
+pub unsafe trait IoBufMut: IoBuf {}
+
+/// One piece of memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment {
+    pub(crate) start: *mut u8,
+    pub(crate) len: usize,
+}
+
+// SAFETY: a segment is an address and a length; who may use them is the contract of `IoBuf`.
+unsafe impl Send for Segment {}
+
+impl Segment {
+    /// The piece of `len` bytes at `start`.
+    pub const fn new(start: *mut u8, len: usize) -> Segment {
+        Segment { start, len }
+    }
+}
+
+/// The pieces of a buffer, in order.
+#[derive(Debug)]
+pub enum Segments {
+    /// One piece.
+    One(Segment),
+    /// Any number.
+    Many(Box<[Segment]>),
+}
+
+impl Segments {
+    pub(crate) fn as_slice(&self) -> &[Segment] {
+        match self {
+            Segments::One(segment) => std::slice::from_ref(segment),
+            Segments::Many(segments) => segments,
+        }
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.as_slice().iter().map(|segment| segment.len).sum()
+    }
+}
+
+// SAFETY: a vector's bytes lie on the heap and stay there when the vector is moved.
+unsafe impl IoBuf for Vec<u8> {
+    fn segments(&mut self) -> Segments {
+        Segments::One(Segment::new(self.as_mut_ptr(), self.len()))
+    }
+}
+// SAFETY: they are the vector's own, to be written.
+unsafe impl IoBufMut for Vec<u8> {}
+
+// SAFETY: the bytes lie on the heap; the library boxes the value, so the inner box is not moved meanwhile.
+unsafe impl IoBuf for Box<[u8]> {
+    fn segments(&mut self) -> Segments {
+        Segments::One(Segment::new(self.as_mut_ptr(), self.len()))
+    }
+}
+// SAFETY: they are the box's own, to be written.
+unsafe impl IoBufMut for Box<[u8]> {}
+
+// SAFETY: shared bytes on the heap that nobody can write while the `Arc` lives; they are only ever sent.
+unsafe impl IoBuf for std::sync::Arc<[u8]> {
+    fn segments(&mut self) -> Segments {
+        Segments::One(Segment::new(self.as_ptr().cast_mut(), self.len()))
+    }
+}
+
+// SAFETY: static bytes never move and are never written; they are only ever sent.
+unsafe impl IoBuf for &'static [u8] {
+    fn segments(&mut self) -> Segments {
+        Segments::One(Segment::new(self.as_ptr().cast_mut(), self.len()))
+    }
+}
+
+// SAFETY: each piece lies on the heap and stays there when the outer vector is moved.
+unsafe impl IoBuf for Vec<Vec<u8>> {
+    fn segments(&mut self) -> Segments {
+        Segments::Many(self.iter_mut().map(|piece| Segment::new(piece.as_mut_ptr(), piece.len())).collect())
+    }
+}
+// SAFETY: they are the vectors' own, to be written.
+unsafe impl IoBufMut for Vec<Vec<u8>> {}
+
+/// A buffer whose type was put aside while an operation owns it. A plain `Vec<u8>` costs no allocation.
+pub(crate) enum Owned {
+    Bytes(Vec<u8>),
+    Other(Box<dyn Any + Send>),
+}
+
+impl Owned {
+    fn from<B: IoBuf>(buffer: B) -> (Owned, Segments) {
+        let mut buffer = Some(buffer);
+        if let Some(bytes) = (&mut buffer as &mut dyn Any).downcast_mut::<Option<Vec<u8>>>() {
+            let mut bytes = bytes.take().unwrap_or_default();
+            let segments = bytes.segments();
+            return (Owned::Bytes(bytes), segments);
+        }
+        // The pieces are named after the value has come to rest on the heap.
+        let mut boxed: Box<Option<B>> = Box::new(buffer);
+        let segments = match boxed.as_mut() {
+            Some(buffer) => buffer.segments(),
+            None => Segments::Many(Box::new([])),
+        };
+        (Owned::Other(boxed), segments)
+    }
+
+    fn into<B: IoBuf>(self) -> std::result::Result<B, Owned> {
+        match self {
+            Owned::Bytes(bytes) => {
+                let mut bytes = Some(bytes);
+                match (&mut bytes as &mut dyn Any).downcast_mut::<Option<B>>().and_then(Option::take) {
+                    Some(buffer) => Ok(buffer),
+                    None => Err(Owned::Bytes(bytes.unwrap_or_default())),
+                }
+            }
+            Owned::Other(any) => match any.downcast::<Option<B>>() {
+                Ok(mut buffer) => buffer.take().ok_or(Owned::Bytes(Vec::new())),
+                Err(any) => Err(Owned::Other(any)),
+            },
+        }
+    }
+}
+
+/// What an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// A receive on a stream or a connected datagram socket.
+    #[doc(alias = "WSARecv")]
+    Receive,
+    /// A receive of one datagram with its sender.
+    #[doc(alias = "WSARecvFrom")]
+    ReceiveFrom,
+    /// A send.
+    #[doc(alias = "WSASend")]
+    Send,
+    /// A send of one datagram.
+    #[doc(alias = "WSASendTo")]
+    SendTo,
+    /// An accept.
+    #[doc(alias = "AcceptEx")]
+    Accept,
+    /// A connect.
+    #[doc(alias = "ConnectEx")]
+    Connect,
+}
+
+impl Operation {
+    /// The Winsock verb, as errors name it.
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Operation::Receive => "recv",
+            Operation::ReceiveFrom => "recvfrom",
+            Operation::Send => "send",
+            Operation::SendTo => "sendto",
+            Operation::Accept => "accept_ex",
+            Operation::Connect => "connect_ex",
+        }
+    }
+}
+
+/// Names one operation of its socket, for [`Socket::cancel`]; never reused on that socket.
+#[doc(alias = "LPOVERLAPPED")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(pub(crate) u64);
+
+/// What one system does for one start: the contract between this file and the columns.
+pub(crate) struct Request {
+    pub(crate) work: Work,
+    pub(crate) segments: Segments,
+    pub(crate) buffer: Owned,
+}
+
+pub(crate) enum Work {
+    Receive(Flags),
+    ReceiveFrom(Flags),
+    Send,
+    SendTo(SocketAddr),
+    Accept(Socket),
+    Connect(SocketAddr),
+}
+
+impl Work {
+    pub(crate) const fn operation(&self) -> Operation {
+        match self {
+            Work::Receive(_) => Operation::Receive,
+            Work::ReceiveFrom(_) => Operation::ReceiveFrom,
+            Work::Send => Operation::Send,
+            Work::SendTo(_) => Operation::SendTo,
+            Work::Accept(_) => Operation::Accept,
+            Work::Connect(_) => Operation::Connect,
+        }
+    }
+}
+
+/// The end of an operation: what became of it, and its buffer.
+pub struct Completion {
+    pub(crate) id: OpId,
+    pub(crate) operation: Operation,
+    pub(crate) key: usize,
+    /// 0, or the system's code as a completion port tells it: 64, 995, 1225.
+    pub(crate) system_code: i32,
+    pub(crate) bytes: usize,
+    pub(crate) buffer: Owned,
+    /// Accept: the connected socket, or the accept socket as it was when the operation failed.
+    pub(crate) accepted: Option<Socket>,
+    /// Accept: both ends. Receive from: the sender alone.
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
+}
+
+impl Completion {
+    /// Which operation this is the end of.
+    pub fn id(&self) -> OpId {
+        self.id
+    }
+
+    /// What the operation did.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    /// The key that the socket was associated with; that of the listener for an accept (IN-06).
+    pub fn key(&self) -> usize {
+        self.key
+    }
+
+    /// The bytes transferred, or why the operation failed, as a Winsock code (10054, 10061, 995).
+    ///
+    /// A receive of 0 bytes into a buffer that is not empty is the peer's graceful end (OV-09).
+    pub fn result(&self) -> Result<usize> {
+        match self.system_code {
+            0 => Ok(self.bytes),
+            code => Err(Error::new(self.operation.verb(), error::wsa_from_system(code))),
+        }
+    }
+
+    /// 0, or the code as `GetQueuedCompletionStatus` tells it: 64 for a reset, 1225 for a refusal, 995 (ER-02).
+    pub fn system_code(&self) -> i32 {
+        self.system_code
+    }
+
+    /// The bytes transferred; on failure 0, except for a datagram that was cut off: the buffer's length (UD-03).
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The very buffer that went in, if it is of this type and was not taken yet.
+    pub fn take_buffer<B: IoBuf>(&mut self) -> Option<B> {
+        let owned = std::mem::replace(&mut self.buffer, Owned::Other(Box::new(())));
+        match owned.into() {
+            Ok(buffer) => Some(buffer),
+            Err(owned) => {
+                self.buffer = owned;
+                None
+            }
+        }
+    }
+
+    /// The socket that was handed to [`Socket::accept_ex`]: connected when the operation succeeded.
+    pub fn take_accepted(&mut self) -> Option<Socket> {
+        self.accepted.take()
+    }
+
+    /// The local end of an accepted connection (IN-07).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// The remote end of an accepted connection (IN-07), or the sender of a datagram (UD-06).
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.remote
+    }
+}
+
+impl fmt::Debug for Completion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Completion")
+            .field("id", &self.id)
+            .field("operation", &self.operation)
+            .field("key", &self.key)
+            .field("system_code", &self.system_code)
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A start that was refused: why, and the buffer. Nothing will be told of it (OV-03, CP-05).
+pub struct Refused<B> {
+    /// The reason.
+    pub error: Error,
+    /// The buffer that went in.
+    pub buffer: B,
+}
+
+impl<B> fmt::Debug for Refused<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.error, f)
+    }
+}
+
+impl<B> fmt::Display for Refused<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl<B> std::error::Error for Refused<B> {}
+
+/// How an operation that ends at a port was started.
+#[derive(Debug)]
+pub enum Started {
+    /// WSA_IO_PENDING (997): it runs, and exactly one packet will tell of its end (CP-04).
+    Pending(OpId),
+    /// It succeeded at once, and its packet was posted all the same (CP-03).
+    Queued(OpId),
+    /// It succeeded at once on a socket in skip-on-success mode: no packet will come (CP-10).
+    Done(Box<Completion>),
+}
+
+/// The channel of an operation that ends as a packet at the port of its socket.
+///
+/// On a socket without a port the operation runs all the same; its packet goes to the port that the socket is
+/// associated with when it ends (CP-26), and is dropped when there is none.
+#[derive(Clone, Copy, Debug)]
+pub struct ToPort;
+
+/// Where the end of an operation is told. The starting call's last argument.
+pub trait Channel<B: IoBuf>: sealed::Start<B> {}
+impl<B: IoBuf> Channel<B> for ToPort {}
+
+mod sealed {
+    use super::{IoBuf, Request, Socket};
+
+    pub trait Start<B: IoBuf> {
+        type Started;
+        #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
+        fn start(self, socket: &Socket, request: Request) -> Result<Self::Started, (i32, Request)>;
+    }
+}
+
+impl<B: IoBuf> sealed::Start<B> for ToPort {
+    type Started = Started;
+
+    #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
+    fn start(self, socket: &Socket, request: Request) -> std::result::Result<Started, (i32, Request)> {
+        socket.sys.start(request)
+    }
+}
+
+impl Socket {
+    /// Starts a receive. It ends as soon as there is any data (OV-08), with 0 bytes at the peer's graceful end (OV-09),
+    /// or with an error. Several receives are filled in the order of their starts (OR-01). An empty buffer waits
+    /// until data (or the end) is there and takes nothing (OV-14). Does not block; any thread.
+    ///
+    /// # Errors
+    /// [`Refused`] with WSAENOTCONN (10057), WSAESHUTDOWN (10058; SD-09), WSAENOTSOCK (10038), WSAECONNRESET (10054),
+    /// WSAEINVAL (10022) for a list of no pieces (BF-03).
+    #[doc(alias = "WSARecv")]
+    pub fn recv_overlapped<B: IoBufMut, C: Channel<B>>(
+        &self,
+        buffer: B,
+        flags: Flags,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::Receive(flags), buffer, channel)
+    }
+
+    /// Starts a send. It ends when all its bytes have been taken, or with an error; the count is always the full
+    /// length (OV-11). Several sends go out in the order of their starts and never interleave (OR-03).
+    ///
+    /// # Errors
+    /// As [`recv_overlapped`](Socket::recv_overlapped); WSAECONNABORTED (10053).
+    #[doc(alias = "WSASend")]
+    pub fn send_overlapped<B: IoBuf, C: Channel<B>>(
+        &self,
+        buffer: B,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::Send, buffer, channel)
+    }
+
+    /// Starts the receive of one datagram (OR-06); the sender's address is known at the end (UD-06).
+    ///
+    /// # Errors
+    /// As [`recv_overlapped`](Socket::recv_overlapped); WSAEINVAL (10022) when not bound.
+    #[doc(alias = "WSARecvFrom")]
+    pub fn recv_from_overlapped<B: IoBufMut, C: Channel<B>>(
+        &self,
+        buffer: B,
+        flags: Flags,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::ReceiveFrom(flags), buffer, channel)
+    }
+
+    /// Starts the send of one datagram; binds implicitly.
+    ///
+    /// # Errors
+    /// As [`send_overlapped`](Socket::send_overlapped); WSAEMSGSIZE (10040).
+    #[doc(alias = "WSASendTo")]
+    pub fn send_to_overlapped<B: IoBuf, C: Channel<B>>(
+        &self,
+        buffer: B,
+        to: SocketAddr,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::SendTo(to), buffer, channel)
+    }
+
+    /// Starts an accept on this listener into `accept`, a socket that is neither bound nor connected
+    /// ([`Socket::for_accept`]). With an empty buffer it ends when a connection is there (IN-03), else when its first
+    /// bytes are there too (IN-04) or its end (IN-05). Several accepts take connections in the order of their starts (OR-05).
+    ///
+    /// The accepted socket comes back in the [`Completion`], ready for every call: the context is updated (IN-11).
+    ///
+    /// # Errors
+    /// [`Refused`] with WSAEINVAL (10022) when this socket does not listen, or `accept` is bound, connected, or in
+    /// another pending accept (IN-09, IN-10); WSAENOTSOCK (10038).
+    #[doc(alias = "AcceptEx")]
+    pub fn accept_ex<B: IoBufMut, C: Channel<B>>(
+        &self,
+        accept: &Socket,
+        buffer: B,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::Accept(accept.clone()), buffer, channel)
+    }
+
+    /// Starts a connect, and sends `buffer` when connected; the count at the end is its length (IN-13). A socket that
+    /// is not bound is bound to the wildcard (IN-12). A refusal is told at the end, not by this call (IN-14).
+    ///
+    /// # Errors
+    /// [`Refused`] with WSAEISCONN (10056), WSAEINVAL (10022) on a listener, WSAENOTSOCK (10038), WSAEAFNOSUPPORT (10047).
+    #[doc(alias = "ConnectEx")]
+    pub fn connect_ex<B: IoBuf, C: Channel<B>>(
+        &self,
+        to: SocketAddr,
+        buffer: B,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        self.begin(Work::Connect(to), buffer, channel)
+    }
+
+    /// Asks one pending operation (CN-01), or with `None` all of this handle's, whichever thread started them (CN-02),
+    /// to end. Each then ends through its channel exactly once, with 995 and 0 bytes (CN-05), or with success if it was
+    /// about to (CN-06). Does not block; any thread.
+    ///
+    /// # Errors
+    /// ERROR_NOT_FOUND (1168) when there is nothing to cancel (CN-03); WSAENOTSOCK (10038).
+    #[doc(alias = "CancelIoEx")]
+    pub fn cancel(&self, operation: Option<OpId>) -> Result<()> {
+        self.sys.cancel(operation).map_err(|code| Error::new("cancel_io_ex", code))
+    }
+
+    /// Asks the operations of this socket that the calling thread started to end (CN-04).
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038). Nothing to cancel is no error.
+    #[doc(alias = "CancelIo")]
+    pub fn cancel_thread(&self) -> Result<()> {
+        self.sys.cancel_thread().map_err(|code| Error::new("cancel_io", code))
+    }
+
+    /// From now on an operation that succeeds at once posts no packet (CP-10). It cannot be taken back (CP-11).
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038).
+    #[doc(alias = "SetFileCompletionNotificationModes")]
+    #[doc(alias = "FILE_SKIP_COMPLETION_PORT_ON_SUCCESS")]
+    pub fn skip_completion_port_on_success(&self) -> Result<()> {
+        self.sys
+            .skip_completion_port_on_success()
+            .map_err(|code| Error::new("set_file_completion_notification_modes", code))
+    }
+
+    fn begin<B: IoBuf, C: Channel<B>>(
+        &self,
+        work: Work,
+        buffer: B,
+        channel: C,
+    ) -> std::result::Result<C::Started, Refused<B>> {
+        let verb = work.operation().verb();
+        let (buffer, segments) = Owned::from(buffer);
+        channel.start(self, Request { work, segments, buffer }).map_err(|(code, request)| {
+            let Ok(buffer) = request.buffer.into() else { unreachable!("a column gives back what it got") };
+            Refused { error: Error::new(verb, code), buffer }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn there_and_back<B: IoBuf>(buffer: B) -> B {
+        let (owned, _) = Owned::from(buffer);
+        owned.into().unwrap_or_else(|_| panic!("another type came back"))
+    }
+
+    #[test]
+    fn a_buffer_comes_back_as_the_very_same() {
+        let bytes = vec![7u8; 40];
+        let address = bytes.as_ptr();
+        let bytes = there_and_back(bytes);
+        assert_eq!((bytes.as_ptr(), bytes.len()), (address, 40));
+
+        let boxed: Box<[u8]> = vec![1u8; 9].into();
+        let address = boxed.as_ptr();
+        assert_eq!(there_and_back(boxed).as_ptr(), address);
+        assert_eq!(there_and_back(vec![vec![1u8], vec![2u8, 3]]), [vec![1u8], vec![2, 3]]);
+        assert_eq!(there_and_back(b"static".as_slice()), b"static");
+    }
+
+    #[test]
+    fn the_wrong_type_takes_nothing() {
+        let (owned, _) = Owned::from(vec![1u8]);
+        let Err(owned) = owned.into::<Box<[u8]>>() else { panic!("a vector came out as a box") };
+        let Ok(bytes) = owned.into::<Vec<u8>>() else { panic!("the vector was lost") };
+        assert_eq!(bytes, [1]);
+    }
+
+    #[test]
+    fn segments_name_every_piece_in_order() {
+        let (_owned, segments) = Owned::from(vec![vec![0u8; 4], vec![], vec![0u8; 8]]);
+        assert_eq!(segments.as_slice().iter().map(|s| s.len).collect::<Vec<_>>(), [4, 0, 8]);
+        assert_eq!(segments.total(), 12);
+    }
+}

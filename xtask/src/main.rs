@@ -1,0 +1,3 @@
+#![forbid(unsafe_code)]
+//! Checks of this workspace.
+fn main() {}
