@@ -338,13 +338,14 @@ impl<B> std::error::Error for Refused<B> {}
 
 /// How an operation that ends at a port was started.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "handed over by value once; a box would cost an allocation")]
 pub enum Started {
     /// WSA_IO_PENDING (997): it runs, and exactly one packet will tell of its end (CP-04).
     Pending(OpId),
     /// It succeeded at once, and its packet was posted all the same (CP-03).
     Queued(OpId),
     /// It succeeded at once on a socket in skip-on-success mode: no packet will come (CP-10).
-    Done(Box<Completion>),
+    Done(Completion),
 }
 
 /// The channel of an operation that ends as a packet at the port of its socket.

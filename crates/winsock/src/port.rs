@@ -16,9 +16,13 @@ use std::time::Duration;
 
 /// What a port hands out.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every packet is of the large kind, and a box would cost an allocation each"
+)]
 pub enum Packet {
     /// The end of an operation, succeeded or failed (CP-06).
-    Io(Box<Completion>),
+    Io(Completion),
     /// What somebody posted, as it was posted (CP-12).
     Posted {
         /// The first value.
