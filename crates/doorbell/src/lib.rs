@@ -1,1 +1,39 @@
+//! A server whose way of waiting is a choice: the seven Winsock I/O models, on Windows and on Linux.
+//!
+//! A program writes a service once; [`Server::builder`] runs it under the [`Model`]
+//! that it is told:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let running = doorbell::Server::builder(())
+//!     .model(doorbell::Model::Select)
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .start()?;
+//! println!("listening on {}", running.addresses()[0]);
+//! running.wait()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A byte goes *system → model → peer → service* and back by the same stairs. A file in `models` holds waiting and
+//! nothing else; `peer::ready` is told *you may*, `peer::done` is told *it is done*; what all servers share stands
+//! beside them, once.
+
 #![forbid(unsafe_code)]
+
+mod core;
+mod error;
+mod event;
+mod figures;
+mod listener;
+mod model;
+pub mod models;
+mod server;
+mod settings;
+mod threads;
+
+pub use error::{ServeError, StartError};
+pub use event::ServerEvent;
+pub use figures::Figures;
+pub use model::{Model, UnknownModel};
+pub use server::{Builder, Running, Server, ServerHandle};

@@ -1,0 +1,197 @@
+//! The registry of the seven models. Adding one: its two files in `models`, and its line here.
+
+use crate::models;
+use crate::models::Built;
+use doorbell_winsock::Backend;
+use std::fmt;
+use std::str::FromStr;
+
+/// How a server waits: one of the seven Winsock I/O models.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Model {
+    /// A thread a connection, each standing in `recv`.
+    Blocking,
+    /// Worker threads that walk the array of their sockets.
+    Select,
+    /// A message for each network event.
+    AsyncSelect,
+    /// An event object for each connection.
+    EventSelect,
+    /// Overlapped operations that signal events.
+    OverlappedEvent,
+    /// Overlapped operations that run completion routines.
+    OverlappedRoutine,
+    /// Overlapped operations that end as packets at a port, which any thread takes.
+    #[default]
+    CompletionPort,
+}
+
+struct Row {
+    model: Model,
+    name: &'static str,
+    waits_on: &'static str,
+    limit: &'static str,
+    maps_to: MapsTo,
+    built: Option<&'static Built>,
+}
+
+/// What a model's calls are on each backend.
+struct MapsTo {
+    windows: &'static str,
+    io_uring: &'static str,
+    epoll: &'static str,
+}
+
+const fn maps(windows: &'static str, linux: &'static str) -> MapsTo {
+    MapsTo { windows, io_uring: linux, epoll: linux }
+}
+
+#[rustfmt::skip]
+const ROWS: [Row; 7] = [
+    Row { model: Model::Blocking, name: "blocking", waits_on: "the call itself",
+        limit: "a thread a connection",
+        maps_to: maps("accept, recv, send", "accept, recv, send: the same calls"),
+        built: Some(&models::blocking::BUILT) },
+    Row { model: Model::Select, name: "select", waits_on: "an array of sockets",
+        limit: "every call walks the array",
+        maps_to: maps("select", "poll(2) behind select's rules"),
+        built: Some(&models::select::BUILT) },
+    Row { model: Model::AsyncSelect, name: "async-select", waits_on: "a window's messages",
+        limit: "needs a window (a queue) and its pump; 10,000 posted messages by default on Windows",
+        maps_to: maps("WSAAsyncSelect and a message pump", "a thread's message queue fed by epoll"),
+        built: None },
+    Row { model: Model::EventSelect, name: "event-select", waits_on: "event objects",
+        limit: "64 events a wait, so 63 connections a thread",
+        maps_to: maps("WSAEventSelect, WSAWaitForMultipleEvents", "event objects over epoll"),
+        built: None },
+    Row { model: Model::OverlappedEvent, name: "overlapped-event", waits_on: "the events of operations",
+        limit: "64 events a wait",
+        maps_to: MapsTo { windows: "WSARecv, WSASend, OVERLAPPED.hEvent",
+            io_uring: "operations on io_uring, events in user space",
+            epoll: "operations over epoll, events in user space" },
+        built: None },
+    Row { model: Model::OverlappedRoutine, name: "overlapped-routine", waits_on: "routines, in an alertable wait",
+        limit: "one thread owns its connections",
+        maps_to: MapsTo { windows: "completion routines, SleepEx",
+            io_uring: "operations on io_uring, routines run in alertable waits",
+            epoll: "operations over epoll, routines run in alertable waits" },
+        built: None },
+    Row { model: Model::CompletionPort, name: "completion-port", waits_on: "packets at a port",
+        limit: "none worth the name",
+        maps_to: MapsTo { windows: "GetQueuedCompletionStatusEx",
+            io_uring: "a packet queue over io_uring, last in first out release",
+            epoll: "a packet queue over epoll, last in first out release" },
+        built: Some(&models::completion_port::BUILT) },
+];
+
+impl Model {
+    /// All seven, in the order of the table.
+    pub const ALL: [Model; 7] = [
+        Model::Blocking,
+        Model::Select,
+        Model::AsyncSelect,
+        Model::EventSelect,
+        Model::OverlappedEvent,
+        Model::OverlappedRoutine,
+        Model::CompletionPort,
+    ];
+
+    /// The name on the command line: `completion-port`.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// What a thread of this model waits on.
+    pub fn waits_on(self) -> &'static str {
+        self.row().waits_on
+    }
+
+    /// Its known limit.
+    pub fn limit(self) -> &'static str {
+        self.row().limit
+    }
+
+    /// What its calls are on this system.
+    pub fn maps_to(self) -> &'static str {
+        let maps_to = &self.row().maps_to;
+        match doorbell_winsock::startup::backend() {
+            Backend::Winsock => maps_to.windows,
+            Backend::IoUring => maps_to.io_uring,
+            Backend::Epoll => maps_to.epoll,
+        }
+    }
+
+    /// Its page: the story, the steps as numbered in its file, the limit, the calls on each system. A model that is
+    /// not built has no page yet, only a sentence that says so.
+    pub fn page(self) -> &'static str {
+        self.row().built.map_or("This model is not built yet.\n", |built| built.page)
+    }
+
+    /// Whether a server can be started under it.
+    pub fn is_built(self) -> bool {
+        self.row().built.is_some()
+    }
+
+    pub(crate) fn built(self) -> Option<&'static Built> {
+        self.row().built
+    }
+
+    pub(crate) fn built_names() -> String {
+        let names: Vec<_> =
+            Model::ALL.iter().filter(|model| model.is_built()).map(|model| model.name()).collect();
+        names.join(", ")
+    }
+
+    fn row(self) -> &'static Row {
+        &ROWS[self as usize]
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No model has this name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownModel(String);
+
+impl fmt::Display for UnknownModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = Model::ALL.iter().map(|model| model.name()).collect();
+        write!(f, "no model is called '{}'; the seven are {}; ", self.0, names.join(", "))?;
+        write!(f, "built are {}", Model::built_names())
+    }
+}
+
+impl std::error::Error for UnknownModel {}
+
+impl FromStr for Model {
+    type Err = UnknownModel;
+
+    fn from_str(name: &str) -> Result<Model, UnknownModel> {
+        Model::ALL.into_iter().find(|model| model.name() == name).ok_or_else(|| UnknownModel(name.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_model_stands_on_its_own_row_under_its_own_name() {
+        for model in Model::ALL {
+            assert_eq!(model.row().model, model);
+            assert_eq!(model.name().parse(), Ok(model));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_seven_and_the_built_ones() {
+        let text = "iocp".parse::<Model>().unwrap_err().to_string();
+        assert!(text.contains("'iocp'"));
+        assert!(Model::ALL.iter().all(|model| text.contains(model.name())), "{text}");
+        assert!(text.ends_with(&format!("built are {}", Model::built_names())));
+    }
+}

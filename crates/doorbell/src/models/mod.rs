@@ -1,0 +1,21 @@
+//! The models, one file each, with its page beside it: a file holds waiting and nothing else.
+
+use crate::core::Core;
+use crate::listener::Listener;
+use crate::threads::Threads;
+use doorbell_winsock::Error;
+use std::sync::Arc;
+
+pub mod blocking;
+pub mod completion_port;
+pub mod select;
+
+/// What a model's file offers to the registry.
+pub(crate) struct Built {
+    /// The page: module doc, `explain` text and chapter in one.
+    pub(crate) page: &'static str,
+    /// Whether it stands on the engine of overlapped operations, where the system has no Winsock of its own.
+    pub(crate) engine: bool,
+    /// Starts the threads. Those started before a failure are stopped by the caller.
+    pub(crate) launch: fn(&Arc<Core>, Vec<Listener>, &mut Threads) -> Result<(), Error>,
+}
