@@ -1,10 +1,10 @@
-//! The column of a system that has none: every call refuses. It is the contract of a column, and where a new one starts:
-//! copy this folder, fill the files.
+//! Linux: the calls natively, on the kernel's sockets; overlapped operations on epoll or io_uring.
 
 pub(crate) mod async_select;
 pub(crate) mod error;
 pub(crate) mod event_select;
 pub(crate) mod host;
+mod os;
 pub(crate) mod overlapped;
 pub(crate) mod port;
 pub(crate) mod routine;

@@ -1,116 +1,179 @@
-//! Sockets. Clones are one handle; a closed one answers WSAENOTSOCK to everything; ids are never used twice.
+//! Sockets: handles, and the calls that move no data. Transfer, connecting and options stand in files of their own.
+//!
+//! A handle has an id that is never used twice; duplicated handles share a [`Core`], the kernel's socket.
 
-use super::error::{REFUSED, Result};
-use crate::socket::{Family, Flags, Kind, Shutdown};
+mod connect;
+mod core;
+mod options;
+mod transfer;
+
+pub(crate) use self::core::{Core, InUse, raw};
+pub(crate) use self::transfer::Received;
+
+use self::connect::std_address;
+use self::core::descriptor;
+use super::error::{Result, wsa};
+use super::{overlapped, startup};
+use crate::error::{WSAEAFNOSUPPORT, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK};
+use crate::semantics::connection::Phase;
+use crate::socket::{Family, Kind, Shutdown};
+use rustix::io::Errno;
+use rustix::net;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 #[derive(Clone)]
 pub(crate) struct Socket {
-    never: std::convert::Infallible,
+    handle: Arc<Handle>,
 }
 
+struct Handle {
+    id: u64,
+    core: Arc<Core>,
+    closed: AtomicBool,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 impl Socket {
-    pub(crate) fn new(_family: Family, _kind: Kind) -> Result<Socket> {
-        Err(REFUSED)
+    pub(crate) fn new(family: Family, kind: Kind) -> Result<Socket> {
+        startup::startup()?;
+        Ok(Socket::of(Arc::new(Core::new(family, kind, Some(descriptor(family, kind)?)))))
     }
-    pub(crate) fn for_accept(_family: Family) -> Result<Socket> {
-        Err(REFUSED)
+
+    pub(crate) fn for_accept(family: Family) -> Result<Socket> {
+        startup::startup()?;
+        Ok(Socket::of(Arc::new(Core::new(family, Kind::Stream, None))))
     }
+
+    /// The accepted end of a connection, in the listener's mode (MO-07).
+    fn accepted(listener: &Core, fd: OwnedFd, peer: SocketAddr) -> Socket {
+        let core = Core::new(listener.family, listener.kind, Some(fd));
+        core.inherit(listener);
+        core.nonblocking.store(listener.is_nonblocking(), SeqCst);
+        core.update(|connection| connection.connected(peer));
+        Socket::of(Arc::new(core))
+    }
+
+    fn of(core: Arc<Core>) -> Socket {
+        let id = NEXT_ID.fetch_add(1, SeqCst);
+        Socket { handle: Arc::new(Handle { id, core, closed: AtomicBool::new(false) }) }
+    }
+
     pub(crate) fn id(&self) -> u64 {
-        match self.never {}
+        self.handle.id
     }
-    pub(crate) fn bind(&self, _address: &SocketAddr) -> Result<()> {
-        match self.never {}
+
+    /// What the handle stands for, unless it is closed.
+    pub(crate) fn core(&self) -> Result<&Arc<Core>> {
+        if self.is_closed() { Err(WSAENOTSOCK) } else { Ok(&self.handle.core) }
     }
-    pub(crate) fn listen(&self, _backlog: i32) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.handle.closed.load(SeqCst)
     }
-    pub(crate) fn accept(&self) -> Result<(Socket, SocketAddr)> {
-        match self.never {}
+
+    pub(crate) fn bind(&self, address: &SocketAddr) -> Result<()> {
+        let core = self.core()?;
+        let call = core.enter()?;
+        core.ask(|connection| connection.may_bind())?;
+        if Family::of(address) != core.family {
+            return Err(WSAEAFNOSUPPORT);
+        }
+        net::bind(call.fd()?, address).map_err(wsa)?;
+        core.update(|connection| connection.bound());
+        Ok(())
     }
-    pub(crate) fn connect(&self, _address: &SocketAddr) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn listen(&self, backlog: i32) -> Result<()> {
+        let core = self.core()?;
+        let call = core.enter()?;
+        core.settle();
+        core.ask(|connection| connection.may_listen())?;
+        net::listen(call.fd()?, backlog).map_err(wsa)?;
+        core.update(|connection| connection.listening());
+        Ok(())
     }
-    pub(crate) fn recv(&self, _buffer: &mut [u8], _flags: Flags) -> Result<usize> {
-        match self.never {}
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let core = self.core()?;
+        let call = core.enter()?;
+        core.settle();
+        core.ask(|connection| connection.may_shutdown())?;
+        let send_before = core.ask(|connection| connection.is_shut(Shutdown::Send));
+        core.update(|connection| connection.shut(how));
+        // Receiving is shut here alone: the kernel's call would end receives that are pending (SD-04).
+        let sends = how != Shutdown::Receive && !send_before && core.kind == Kind::Stream;
+        if sends && !overlapped::shutdown_send(core) {
+            core.finish_sending(&call)?;
+        }
+        Ok(())
     }
-    pub(crate) fn send(&self, _buffer: &[u8], _flags: Flags) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn recv_from(&self, _buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
-        match self.never {}
-    }
-    pub(crate) fn send_to(&self, _buffer: &[u8], _to: &SocketAddr) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn shutdown(&self, _how: Shutdown) -> Result<()> {
-        match self.never {}
-    }
+
     pub(crate) fn close(&self) -> Result<()> {
-        match self.never {}
+        self.handle.close()
     }
+
     pub(crate) fn duplicate(&self) -> Result<Socket> {
-        match self.never {}
+        let core = self.core()?;
+        let one_more = |handles| if handles == 0 { None } else { Some(handles + 1) };
+        core.handles.fetch_update(SeqCst, SeqCst, one_more).map_err(|_| WSAENOTSOCK)?;
+        Ok(Socket::of(Arc::clone(core)))
     }
+
     pub(crate) fn local_addr(&self) -> Result<SocketAddr> {
-        match self.never {}
+        self.core()?.local_addr()
     }
+
     pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
-        match self.never {}
+        self.core()?.peer_addr()
     }
-    pub(crate) fn set_nonblocking(&self, _on: bool) -> Result<()> {
-        match self.never {}
+}
+
+impl Core {
+    pub(crate) fn local_addr(&self) -> Result<SocketAddr> {
+        let call = self.enter()?;
+        self.settle();
+        if self.ask(|connection| !connection.is_bound() && connection.phase() == Phase::Idle) {
+            return Err(WSAEINVAL);
+        }
+        std_address(net::getsockname(call.fd()?).map_err(wsa)?)
     }
-    pub(crate) fn bytes_available(&self) -> Result<usize> {
-        match self.never {}
+
+    pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
+        self.settle();
+        self.ask(|connection| connection.peer())
     }
-    pub(crate) fn socket_error(&self) -> Result<i32> {
-        match self.never {}
+
+    /// Sends the end of the stream.
+    pub(crate) fn finish_sending(&self, call: &InUse<'_>) -> Result<()> {
+        match net::shutdown(call.fd()?, net::Shutdown::Write) {
+            Ok(()) => Ok(()),
+            Err(Errno::NOTCONN) => {
+                Err(self.ask(|c| if c.socket_error() != 0 { c.socket_error() } else { WSAENOTCONN }))
+            }
+            Err(errno) => Err(wsa(errno)),
+        }
     }
-    pub(crate) fn set_nodelay(&self, _on: bool) -> Result<()> {
-        match self.never {}
+}
+
+impl Handle {
+    fn close(&self) -> Result<()> {
+        if self.closed.swap(true, SeqCst) {
+            return Err(WSAENOTSOCK);
+        }
+        if self.core.handles.fetch_sub(1, SeqCst) == 1 {
+            self.core.close();
+        }
+        Ok(())
     }
-    pub(crate) fn nodelay(&self) -> Result<bool> {
-        match self.never {}
-    }
-    pub(crate) fn set_keepalive(&self, _on: bool) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn keepalive(&self) -> Result<bool> {
-        match self.never {}
-    }
-    pub(crate) fn set_linger(&self, _linger: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn linger(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_oob_inline(&self, _on: bool) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn oob_inline(&self) -> Result<bool> {
-        match self.never {}
-    }
-    pub(crate) fn set_recv_timeout(&self, _timeout: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn recv_timeout(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_send_timeout(&self, _timeout: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn send_timeout(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_recv_buffer(&self, _bytes: usize) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn set_send_buffer(&self, _bytes: usize) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn set_exclusive_address(&self) -> Result<()> {
-        match self.never {}
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // Closed by hand before: nothing is left to do.
+        let _ = self.close();
     }
 }

@@ -1,10 +1,10 @@
 //! Starting, and the choice of a backend.
 
-use super::error::{REFUSED, Result};
+use super::error::Result;
 use crate::startup::{Backend, BackendChoice, Refusal};
 
 pub(crate) fn startup() -> Result<()> {
-    Err(REFUSED)
+    Ok(())
 }
 
 pub(crate) fn choose_backend(choice: BackendChoice) -> std::result::Result<Backend, Refusal> {

@@ -1,0 +1,3 @@
+//! Pieces of Linux that know no Winsock.
+
+pub(super) mod poll;

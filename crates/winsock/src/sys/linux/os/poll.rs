@@ -1,0 +1,62 @@
+//! `poll(2)` with a deadline that signals do not move.
+
+use rustix::io::Errno;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::ptr;
+use std::time::{Duration, Instant};
+
+pub(crate) use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, pollfd};
+
+/// Waits until one entry has an answer; an entry with a negative descriptor is passed over. `None` waits for ever.
+/// Returns how many have one, 0 when the deadline has come.
+pub(crate) fn poll(entries: &mut [pollfd], deadline: Option<Instant>) -> Result<usize, Errno> {
+    loop {
+        let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
+        match poll_once(entries, left) {
+            Err(Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Looks without waiting.
+pub(crate) fn look(entries: &mut [pollfd]) -> Result<usize, Errno> {
+    loop {
+        match poll_once(entries, Some(timespec(Duration::ZERO))) {
+            Err(Errno::INTR) => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// The answer for one descriptor; 0 when the deadline came first.
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -> Result<i16, Errno> {
+    let mut entry = [pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+    poll(&mut entry, deadline)?;
+    Ok(entry[0].revents)
+}
+
+/// The answer for one descriptor as of now.
+pub(crate) fn look_at(fd: BorrowedFd<'_>, events: i16) -> i16 {
+    let mut entry = [pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+    // Without an answer nothing is ready; a call that needs one gets the system's reason itself.
+    let _ = look(&mut entry);
+    entry[0].revents
+}
+
+fn poll_once(entries: &mut [pollfd], left: Option<libc::timespec>) -> Result<usize, Errno> {
+    let left = left.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // SAFETY: the entries are ours for the length of the call, and the system writes nothing but their `revents`;
+    // `left` is null or points to a local value. A number that is no descriptor gets an answer (POLLNVAL), no harm.
+    let ready =
+        unsafe { libc::ppoll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, left, ptr::null()) };
+    usize::try_from(ready)
+        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(duration.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}

@@ -1,0 +1,336 @@
+//! Receiving and sending: one try that never waits, for the overlapped engine, and the plain calls.
+//!
+//! A plain blocking call is the kernel's blocking call and nothing else; `poll` comes in only when the descriptor was
+//! made non-blocking for an accept or a connect.
+
+use super::super::error::{Result, wsa};
+use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at, wait_for};
+use super::Socket;
+use super::connect::std_address;
+use super::core::Core;
+use crate::error::{
+    WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN, WSAETIMEDOUT, WSAEWOULDBLOCK,
+};
+use crate::socket::{Family, Flags, Kind};
+use rustix::io::Errno;
+use rustix::net::{
+    self, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny,
+};
+use std::io::{IoSlice, IoSliceMut};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+/// What a receive brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received {
+    /// The bytes in the buffer.
+    pub(crate) bytes: usize,
+    /// The sender of a datagram.
+    pub(crate) from: Option<SocketAddr>,
+    /// The datagram was longer than the buffer; its rest is gone (UD-02).
+    pub(crate) truncated: bool,
+}
+
+impl Socket {
+    pub(crate) fn recv(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
+        self.receive(buffer, flags, false).and_then(whole)
+    }
+
+    pub(crate) fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        let received = self.receive(buffer, Flags::NONE, true)?;
+        // A stream has one sender.
+        let from = match received.from {
+            Some(from) => from,
+            None => self.peer_addr()?,
+        };
+        Ok((whole(received)?, from))
+    }
+
+    fn receive(&self, buffer: &mut [u8], flags: Flags, sender: bool) -> Result<Received> {
+        let core = self.core()?;
+        let call = core.enter()?;
+        core.may_receive()?;
+        core.behind(|core| core.queues.receives_queued())?;
+        let fd = call.fd()?;
+        let options = recv_flags(core.kind, flags) | wait_flag(core);
+        let events = if flags.out_of_band { POLLPRI } else { POLLIN };
+        let mut filled = 0;
+        loop {
+            let received = core.patiently(fd, events, &core.recv_timeout_ms, || {
+                receive_once(fd, &mut buffer[filled..], options, core.kind == Kind::Datagram, sender)
+            })?;
+            filled += received.bytes;
+            // A signal may cut a receive short that was to fill the buffer.
+            let short = received.bytes > 0 && filled < buffer.len();
+            if !(short
+                && flags.wait_all
+                && core.kind == Kind::Stream
+                && !core.is_nonblocking()
+                && !flags.peek)
+            {
+                return Ok(Received { bytes: filled, ..received });
+            }
+        }
+    }
+
+    pub(crate) fn send(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
+        let core = self.core()?;
+        let call = core.enter()?;
+        core.may_send()?;
+        core.behind(|core| core.queues.sends_queued())?;
+        if buffer.is_empty() && core.kind == Kind::Stream {
+            return Ok(0);
+        }
+        let fd = call.fd()?;
+        let mut options = SendFlags::NOSIGNAL;
+        options.set(SendFlags::OOB, flags.out_of_band);
+        options.set(SendFlags::DONTWAIT, core.is_nonblocking());
+        let mut sent = 0;
+        loop {
+            let rest = &buffer[sent..];
+            sent += core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::send(fd, rest, options))?;
+            if sent >= buffer.len() || core.is_nonblocking() || core.kind == Kind::Datagram {
+                return Ok(sent);
+            }
+        }
+    }
+
+    pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
+        let core = self.core()?;
+        if core.kind == Kind::Stream {
+            return self.send(buffer, Flags::NONE);
+        }
+        let call = core.enter()?;
+        core.may_send_to(to)?;
+        core.behind(|core| core.queues.sends_queued())?;
+        let fd = call.fd()?;
+        let mut options = SendFlags::NOSIGNAL;
+        options.set(SendFlags::DONTWAIT, core.is_nonblocking());
+        let sent =
+            core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::sendto(fd, buffer, options, to))?;
+        core.sent_to();
+        Ok(sent)
+    }
+}
+
+impl Core {
+    /// One receive that does not wait, into the pieces in order; 10035 when nothing is there. It asks for no
+    /// permission: an operation may go on although receiving was shut after its start (SD-04).
+    pub(crate) fn try_receive(&self, pieces: &mut [IoSliceMut<'_>], flags: Flags) -> Result<usize> {
+        self.try_receive_with(pieces, flags, false).and_then(whole)
+    }
+
+    /// As [`try_receive`](Core::try_receive), with the sender; a datagram that was cut off is told as such (UD-03).
+    pub(crate) fn try_receive_from(&self, pieces: &mut [IoSliceMut<'_>], flags: Flags) -> Result<Received> {
+        self.try_receive_with(pieces, flags, true)
+    }
+
+    fn try_receive_with(
+        &self,
+        pieces: &mut [IoSliceMut<'_>],
+        flags: Flags,
+        sender: bool,
+    ) -> Result<Received> {
+        let call = self.enter()?;
+        self.broken(false)?;
+        let fd = call.fd()?;
+        let flags = Flags { wait_all: false, ..flags };
+        let options = recv_flags(self.kind, flags) | RecvFlags::DONTWAIT;
+        let datagrams = self.kind == Kind::Datagram;
+        loop {
+            let outcome = match &mut *pieces {
+                [piece] => receive_once(fd, piece, options, datagrams, sender),
+                pieces => receive_pieces(fd, pieces, options, datagrams),
+            };
+            match outcome {
+                Err(errno) if self.passes(errno) => {}
+                outcome => return outcome.map_err(|errno| self.note(fd, errno)),
+            }
+        }
+    }
+
+    /// One send that does not wait, of the pieces in order; 10035 when there is no room. A stream may take a part.
+    pub(crate) fn try_send(&self, pieces: &[IoSlice<'_>], flags: Flags) -> Result<usize> {
+        let call = self.enter()?;
+        self.broken(true)?;
+        let fd = call.fd()?;
+        let mut options = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        options.set(SendFlags::OOB, flags.out_of_band);
+        loop {
+            let outcome = match pieces {
+                [piece] => net::send(fd, piece, options),
+                pieces => net::sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), options),
+            };
+            match outcome {
+                Err(errno) if self.passes(errno) => {}
+                outcome => return outcome.map_err(|errno| self.note(fd, errno)),
+            }
+        }
+    }
+
+    /// One datagram, without waiting.
+    pub(crate) fn try_send_to(&self, pieces: &[IoSlice<'_>], to: &SocketAddr) -> Result<usize> {
+        let call = self.enter()?;
+        let fd = call.fd()?;
+        let options = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let sent = loop {
+            match net::sendmsg_addr(fd, to, pieces, &mut SendAncillaryBuffer::default(), options) {
+                Err(errno) if self.passes(errno) => {}
+                outcome => break outcome.map_err(|errno| self.note(fd, errno))?,
+            }
+        };
+        self.sent_to();
+        Ok(sent)
+    }
+
+    /// May a datagram be sent to this address?
+    pub(crate) fn may_send_to(&self, to: &SocketAddr) -> Result<()> {
+        self.ask(|connection| connection.may_send_to())?;
+        if Family::of(to) == self.family { Ok(()) } else { Err(WSAEAFNOSUPPORT) }
+    }
+
+    /// A datagram that was sent has bound its socket (UD-12).
+    fn sent_to(&self) {
+        if self.ask(|connection| !connection.is_bound()) {
+            self.update(|connection| connection.bound());
+        }
+    }
+
+    /// Makes attempts until one has an outcome; between them it waits as the socket's mode says.
+    fn patiently<T>(
+        &self,
+        fd: BorrowedFd<'_>,
+        events: i16,
+        timeout_ms: &AtomicU32,
+        mut attempt: impl FnMut() -> std::result::Result<T, Errno>,
+    ) -> Result<T> {
+        let mut deadline = None;
+        loop {
+            let outcome = attempt();
+            if self.is_closed() {
+                return Err(WSAEINTR);
+            }
+            match outcome {
+                Ok(done) => return Ok(done),
+                Err(errno) if self.passes(errno) => {}
+                Err(Errno::AGAIN) if self.is_nonblocking() => return Err(WSAEWOULDBLOCK),
+                Err(Errno::AGAIN) if events != POLLPRI && !self.kernel_nonblocking.load(SeqCst) => {
+                    // The kernel waited for as long as it was told to.
+                    return Err(WSAETIMEDOUT);
+                }
+                Err(Errno::AGAIN) => {
+                    if deadline.is_none() {
+                        deadline = match timeout_ms.load(SeqCst) {
+                            0 => None,
+                            ms => Some(Instant::now() + Duration::from_millis(ms.into())),
+                        };
+                    }
+                    match wait_for(fd, events, deadline).map_err(wsa)? {
+                        0 => return Err(WSAETIMEDOUT),
+                        // The end of the stream comes without urgent data.
+                        answer if events == POLLPRI && answer & POLLPRI == 0 && answer & POLLHUP != 0 => {
+                            return Err(WSAEINVAL);
+                        }
+                        _ => {}
+                    }
+                }
+                Err(errno) => return Err(self.note(fd, errno)),
+            }
+        }
+    }
+
+    /// A plain transfer does not overtake overlapped ones (OR-07).
+    fn behind(&self, queued: impl Fn(&Core) -> bool) -> Result<()> {
+        while queued(self) {
+            if self.is_nonblocking() {
+                return Err(WSAEWOULDBLOCK);
+            }
+            if self.is_closed() {
+                return Err(WSAEINTR);
+            }
+            // Mixing blocking calls with overlapped ones on one socket is rare, and then this is no burden: a
+            // millisecond is short beside what fills a send buffer.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Interrupted; or an earlier datagram met a port that nobody owns, which is nobody's error here (UD-11).
+    fn passes(&self, errno: Errno) -> bool {
+        errno == Errno::INTR || (errno == Errno::CONNREFUSED && self.kind == Kind::Datagram)
+    }
+
+    /// The code of a failed transfer; what ends a connection is remembered.
+    fn note(&self, fd: BorrowedFd<'_>, errno: Errno) -> i32 {
+        // A receive of urgent data when there is none.
+        if errno == Errno::INVAL && self.kind == Kind::Stream && !self.oob_inline.load(SeqCst) {
+            return if look_at(fd, POLLHUP) & POLLHUP != 0 { WSAEINVAL } else { WSAEWOULDBLOCK };
+        }
+        let code = match wsa(errno) {
+            // sendto and send on a datagram socket without a peer.
+            crate::error::WSAEDESTADDRREQ => WSAENOTCONN,
+            WSAEISCONN => WSAEINVAL,
+            code => code,
+        };
+        if code != WSAEWOULDBLOCK {
+            self.note_error(code);
+        }
+        code
+    }
+}
+
+fn whole(received: Received) -> Result<usize> {
+    if received.truncated { Err(WSAEMSGSIZE) } else { Ok(received.bytes) }
+}
+
+fn wait_flag(core: &Core) -> RecvFlags {
+    if core.is_nonblocking() { RecvFlags::DONTWAIT } else { RecvFlags::empty() }
+}
+
+fn recv_flags(kind: Kind, flags: Flags) -> RecvFlags {
+    let mut options = RecvFlags::empty();
+    options.set(RecvFlags::PEEK, flags.peek);
+    options.set(RecvFlags::OOB, flags.out_of_band);
+    options.set(RecvFlags::WAITALL, flags.wait_all && kind == Kind::Stream);
+    // On a stream this flag would throw data away; for a datagram it makes the kernel tell the true length.
+    options.set(RecvFlags::TRUNC, kind == Kind::Datagram);
+    options
+}
+
+fn receive_once(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    options: RecvFlags,
+    datagrams: bool,
+    sender: bool,
+) -> std::result::Result<Received, Errno> {
+    let room = buffer.len();
+    let (length, from) = if datagrams && sender {
+        let (_, length, from) = net::recvfrom(fd, buffer, options)?;
+        (length, from.and_then(known))
+    } else {
+        (net::recv(fd, buffer, options)?.1, None)
+    };
+    Ok(Received { bytes: length.min(room), from, truncated: datagrams && length > room })
+}
+
+fn receive_pieces(
+    fd: BorrowedFd<'_>,
+    pieces: &mut [IoSliceMut<'_>],
+    options: RecvFlags,
+    datagrams: bool,
+) -> std::result::Result<Received, Errno> {
+    let room: usize = pieces.iter().map(|piece| piece.len()).sum();
+    let message = net::recvmsg(fd, pieces, &mut RecvAncillaryBuffer::default(), options)?;
+    Ok(Received {
+        bytes: message.bytes.min(room),
+        from: message.address.and_then(known),
+        truncated: datagrams && message.flags.contains(ReturnFlags::TRUNC),
+    })
+}
+
+fn known(address: SocketAddrAny) -> Option<SocketAddr> {
+    std_address(address).ok()
+}
