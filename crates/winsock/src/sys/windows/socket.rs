@@ -1,116 +1,231 @@
-//! Sockets. Clones are one handle; a closed one answers WSAENOTSOCK to everything; ids are never used twice.
+//! Sockets: Winsock's own calls. The owner of a handle is counted apart from the operations that use it, so that the
+//! drop of the last clone closes the handle although operations are pending.
 
-use super::error::{REFUSED, Result};
+use super::error::{Result, check, count, last_error};
+use super::os::address::Address;
+use super::os::handle::Handle;
+use super::startup::startup;
 use crate::socket::{Family, Flags, Kind, Shutdown};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use windows_sys::Win32::Networking::WinSock as ws;
+use windows_sys::Win32::System::Threading::GetCurrentProcessId;
 
 #[derive(Clone)]
 pub(crate) struct Socket {
-    never: std::convert::Infallible,
+    owner: Arc<Owner>,
 }
 
+struct Owner(Arc<Handle>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // Closed by hand before, in which case nothing is left to do.
+        let _ = self.0.close();
+    }
+}
+
+const FLAGS: u32 = ws::WSA_FLAG_OVERLAPPED | ws::WSA_FLAG_NO_HANDLE_INHERIT;
+
 impl Socket {
-    pub(crate) fn new(_family: Family, _kind: Kind) -> Result<Socket> {
-        Err(REFUSED)
+    pub(crate) fn new(family: Family, kind: Kind) -> Result<Socket> {
+        startup()?;
+        let af = if family == Family::V4 { ws::AF_INET } else { ws::AF_INET6 };
+        let (kind_code, protocol) = match kind {
+            Kind::Stream => (ws::SOCK_STREAM, ws::IPPROTO_TCP),
+            Kind::Datagram => (ws::SOCK_DGRAM, ws::IPPROTO_UDP),
+        };
+        // SAFETY: plain numbers, and no protocol description.
+        let raw = unsafe { ws::WSASocketW(i32::from(af), kind_code, protocol, std::ptr::null(), 0, FLAGS) };
+        let socket = Socket::owning(Handle::adopt(raw, family, kind)?);
+        if family == Family::V6 {
+            socket.set_switch(ws::IPPROTO_IPV6, ws::IPV6_V6ONLY, true)?;
+        }
+        if kind == Kind::Datagram {
+            socket.no_reset_by_datagrams();
+        }
+        Ok(socket)
     }
-    pub(crate) fn for_accept(_family: Family) -> Result<Socket> {
-        Err(REFUSED)
+
+    pub(crate) fn for_accept(family: Family) -> Result<Socket> {
+        Socket::new(family, Kind::Stream)
     }
+
     pub(crate) fn id(&self) -> u64 {
-        match self.never {}
+        self.handle().id
     }
-    pub(crate) fn bind(&self, _address: &SocketAddr) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.owner.0
     }
-    pub(crate) fn listen(&self, _backlog: i32) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn bind(&self, address: &SocketAddr) -> Result<()> {
+        let mut address = Address::new(address);
+        // SAFETY: the address lives across the call.
+        self.with(|raw| check(unsafe { ws::bind(raw, address.room(), *address.len()) }))?;
+        self.handle().connection.bound.store(true, Ordering::Release);
+        Ok(())
     }
+
+    pub(crate) fn listen(&self, backlog: i32) -> Result<()> {
+        // SAFETY: plain numbers.
+        self.with(|raw| check(unsafe { ws::listen(raw, backlog) }))?;
+        self.handle().connection.listening.store(true, Ordering::Release);
+        Ok(())
+    }
+
     pub(crate) fn accept(&self) -> Result<(Socket, SocketAddr)> {
-        match self.never {}
+        let mut from = Address::empty();
+        // SAFETY: the room for the address and its length live across the call.
+        let raw = self.with(|raw| match unsafe { ws::accept(raw, from.room(), from.len()) } {
+            ws::INVALID_SOCKET => Err(last_error()),
+            accepted => Ok(accepted),
+        })?;
+        let handle = Handle::adopt(raw, self.handle().connection.family, Kind::Stream)?;
+        handle.connection.bound.store(true, Ordering::Release);
+        handle.connection.connected.store(true, Ordering::Release);
+        Ok((Socket::owning(handle), from.get()?))
     }
-    pub(crate) fn connect(&self, _address: &SocketAddr) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn connect(&self, address: &SocketAddr) -> Result<()> {
+        let mut address = Address::new(address);
+        // A connect binds even when it fails.
+        self.handle().connection.bound.store(true, Ordering::Release);
+        // SAFETY: the address lives across the call.
+        self.with(|raw| check(unsafe { ws::connect(raw, address.room(), *address.len()) }))?;
+        self.handle().connection.connected.store(true, Ordering::Release);
+        Ok(())
     }
-    pub(crate) fn recv(&self, _buffer: &mut [u8], _flags: Flags) -> Result<usize> {
-        match self.never {}
+
+    pub(crate) fn recv(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
+        // SAFETY: the buffer is ours to write for as long as the call lasts.
+        self.with(|raw| count(unsafe { ws::recv(raw, buffer.as_mut_ptr(), len(buffer), flags_of(flags)) }))
     }
-    pub(crate) fn send(&self, _buffer: &[u8], _flags: Flags) -> Result<usize> {
-        match self.never {}
+
+    pub(crate) fn send(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
+        self.with(|raw| {
+            let mut sent = 0;
+            // One turn, but for a buffer longer than the call can name.
+            loop {
+                let rest = &buffer[sent..];
+                // SAFETY: the rest of the buffer can be read for as long as the call lasts.
+                match count(unsafe { ws::send(raw, rest.as_ptr(), len(rest), flags_of(flags)) }) {
+                    Ok(more) if more < rest.len() && more == i32::MAX as usize => sent += more,
+                    Ok(more) => return Ok(sent + more),
+                    Err(_) if sent > 0 => return Ok(sent),
+                    Err(code) => return Err(code),
+                }
+            }
+        })
     }
-    pub(crate) fn recv_from(&self, _buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
-        match self.never {}
+
+    pub(crate) fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        let mut from = Address::empty();
+        let received = self.with(|raw| {
+            // SAFETY: the buffer and the room for the address are ours to write for as long as the call lasts.
+            count(unsafe { ws::recvfrom(raw, buffer.as_mut_ptr(), len(buffer), 0, from.room(), from.len()) })
+        })?;
+        Ok((received, from.get()?))
     }
-    pub(crate) fn send_to(&self, _buffer: &[u8], _to: &SocketAddr) -> Result<usize> {
-        match self.never {}
+
+    pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
+        let mut to = Address::new(to);
+        self.with(|raw| {
+            // SAFETY: the buffer and the address can be read for as long as the call lasts.
+            count(unsafe { ws::sendto(raw, buffer.as_ptr(), len(buffer), 0, to.room(), *to.len()) })
+        })
     }
-    pub(crate) fn shutdown(&self, _how: Shutdown) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        let how = match how {
+            Shutdown::Receive => ws::SD_RECEIVE,
+            Shutdown::Send => ws::SD_SEND,
+            Shutdown::Both => ws::SD_BOTH,
+        };
+        // SAFETY: plain numbers.
+        self.with(|raw| check(unsafe { ws::shutdown(raw, how) }))
     }
+
     pub(crate) fn close(&self) -> Result<()> {
-        match self.never {}
+        self.handle().close()
     }
+
     pub(crate) fn duplicate(&self) -> Result<Socket> {
-        match self.never {}
+        let mut description = ws::WSAPROTOCOL_INFOW::default();
+        let any = ws::FROM_PROTOCOL_INFO;
+        // SAFETY: the description is ours; it is filled by the first call and read by the second.
+        let raw = self.with(|raw| unsafe {
+            check(ws::WSADuplicateSocketW(raw, GetCurrentProcessId(), &mut description))?;
+            match ws::WSASocketW(any, any, any, &description, 0, FLAGS) {
+                ws::INVALID_SOCKET => Err(last_error()),
+                duplicate => Ok(duplicate),
+            }
+        })?;
+        Ok(Socket::owning(Handle::adopt_duplicate(raw, self.handle().connection.clone())?))
     }
+
     pub(crate) fn local_addr(&self) -> Result<SocketAddr> {
-        match self.never {}
+        let mut address = Address::empty();
+        // SAFETY: the room for the address and its length live across the call.
+        self.with(|raw| check(unsafe { ws::getsockname(raw, address.room(), address.len()) }))?;
+        address.get()
     }
+
     pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
-        match self.never {}
+        let mut address = Address::empty();
+        // SAFETY: the room for the address and its length live across the call.
+        self.with(|raw| check(unsafe { ws::getpeername(raw, address.room(), address.len()) }))?;
+        address.get()
     }
-    pub(crate) fn set_nonblocking(&self, _on: bool) -> Result<()> {
-        match self.never {}
+
+    pub(super) fn owning(handle: Arc<Handle>) -> Socket {
+        Socket { owner: Arc::new(Owner(handle)) }
     }
-    pub(crate) fn bytes_available(&self) -> Result<usize> {
-        match self.never {}
+
+    pub(super) fn with<T>(&self, call: impl FnOnce(ws::SOCKET) -> Result<T>) -> Result<T> {
+        self.handle().with(call)
     }
-    pub(crate) fn socket_error(&self) -> Result<i32> {
-        match self.never {}
+
+    /// A datagram to a port that nobody owns must not make a later receive fail (UD-11).
+    fn no_reset_by_datagrams(&self) {
+        let off = 0u32;
+        let mut unused = 0;
+        // A provider that does not know the switch does not report such datagrams either, so a refusal is no harm.
+        let _ = self.with(|raw| {
+            // SAFETY: the call reads four bytes from `off`, writes none, and is not overlapped.
+            check(unsafe {
+                ws::WSAIoctl(
+                    raw,
+                    ws::SIO_UDP_CONNRESET,
+                    (&raw const off).cast(),
+                    4,
+                    std::ptr::null_mut(),
+                    0,
+                    &mut unused,
+                    std::ptr::null_mut(),
+                    None,
+                )
+            })
+        });
     }
-    pub(crate) fn set_nodelay(&self, _on: bool) -> Result<()> {
-        match self.never {}
+}
+
+/// The length of a buffer as these calls count it; what is beyond is left for the next call.
+fn len(buffer: &[u8]) -> i32 {
+    i32::try_from(buffer.len()).unwrap_or(i32::MAX)
+}
+
+pub(super) fn flags_of(flags: Flags) -> i32 {
+    let mut bits = 0;
+    if flags.peek {
+        bits |= ws::MSG_PEEK;
     }
-    pub(crate) fn nodelay(&self) -> Result<bool> {
-        match self.never {}
+    if flags.out_of_band {
+        bits |= ws::MSG_OOB;
     }
-    pub(crate) fn set_keepalive(&self, _on: bool) -> Result<()> {
-        match self.never {}
+    if flags.wait_all {
+        bits |= ws::MSG_WAITALL;
     }
-    pub(crate) fn keepalive(&self) -> Result<bool> {
-        match self.never {}
-    }
-    pub(crate) fn set_linger(&self, _linger: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn linger(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_oob_inline(&self, _on: bool) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn oob_inline(&self) -> Result<bool> {
-        match self.never {}
-    }
-    pub(crate) fn set_recv_timeout(&self, _timeout: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn recv_timeout(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_send_timeout(&self, _timeout: Option<Duration>) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn send_timeout(&self) -> Result<Option<Duration>> {
-        match self.never {}
-    }
-    pub(crate) fn set_recv_buffer(&self, _bytes: usize) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn set_send_buffer(&self, _bytes: usize) -> Result<()> {
-        match self.never {}
-    }
-    pub(crate) fn set_exclusive_address(&self) -> Result<()> {
-        match self.never {}
-    }
+    bits
 }

@@ -1,0 +1,220 @@
+//! A socket's handle: who may use it, and how it is closed while others use it.
+//!
+//! The system may give a handle's value to a new socket as soon as it is closed, so no call may carry the value of a
+//! closed handle into the system. Calls go through a [`Gate`]; closing shuts it, asks the calls inside to end (a
+//! cancelled request ends a waiting call), and closes the handle when the last one has come out.
+//!
+//! What remains: a call that a cancellation does not end is ended by closing the handle after [`PATIENCE`]; a thread
+//! that stood still for so long between the gate and the system could then hit a new socket. `select` does not go
+//! through the gate, since only closing wakes it (SE-16): there a reused value can make one answer wrong, which a later
+//! call on the socket puts right.
+
+use super::super::error::{Result, check, check_system, last_error, last_system_error};
+use super::super::port::Association;
+use super::gate::Gate;
+use crate::error::{ERROR_NOT_FOUND, WSAENOTSOCK};
+use crate::socket::{Family, Kind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+use windows_sys::Win32::Foundation::HANDLE;
+use windows_sys::Win32::Networking::WinSock::{INVALID_SOCKET, SOCKET, closesocket};
+use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED};
+
+/// How long a close waits for calls that it has asked to end; they do so in microseconds.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// The same when a duplicate lives on: then nothing is cancelled, and only calls about to enter the system are waited for.
+const PATIENCE_SHARED: Duration = Duration::from_millis(2);
+
+/// One handle; the clones of a socket and its operations share it.
+pub(crate) struct Handle {
+    pub(crate) id: u64,
+    raw: SOCKET,
+    gate: Gate,
+    /// The operations started through this handle that have not come back yet.
+    running: Mutex<Vec<Running>>,
+    pub(crate) connection: Arc<Connection>,
+}
+
+/// What all duplicates of a handle share.
+pub(crate) struct Connection {
+    pub(crate) family: Family,
+    pub(crate) kind: Kind,
+    handles: AtomicUsize,
+    pub(crate) bound: AtomicBool,
+    pub(crate) listening: AtomicBool,
+    pub(crate) connected: AtomicBool,
+    pub(crate) association: OnceLock<Association>,
+    /// Skip-on-success mode. Read-locked during each start, so that it cannot change between the system's decision to
+    /// post a packet and ours to expect one.
+    pub(crate) skip: RwLock<bool>,
+    /// The listener and the operation that will connect this socket.
+    pub(crate) accepting: Mutex<Option<(Arc<Handle>, u64)>>,
+}
+
+struct Running {
+    id: u64,
+    thread: ThreadId,
+    /// Where the operation's block lies; only ever compared by the system, never read here.
+    address: usize,
+}
+
+impl Handle {
+    /// Takes over a socket that the system has just made.
+    pub(crate) fn adopt(raw: SOCKET, family: Family, kind: Kind) -> Result<Arc<Handle>> {
+        let connection = Arc::new(Connection {
+            family,
+            kind,
+            handles: AtomicUsize::new(0),
+            bound: AtomicBool::new(false),
+            listening: AtomicBool::new(false),
+            connected: AtomicBool::new(false),
+            association: OnceLock::new(),
+            skip: RwLock::new(false),
+            accepting: Mutex::new(None),
+        });
+        Handle::adopt_duplicate(raw, connection)
+    }
+
+    /// Takes over one more handle of a connection.
+    pub(crate) fn adopt_duplicate(raw: SOCKET, connection: Arc<Connection>) -> Result<Arc<Handle>> {
+        // Counts for the life of the process, so no id comes twice.
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        if raw == INVALID_SOCKET {
+            return Err(last_error());
+        }
+        connection.handles.fetch_add(1, Ordering::AcqRel);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Ok(Arc::new(Handle { id, raw, gate: Gate::default(), running: Mutex::default(), connection }))
+    }
+
+    /// Uses the handle, which stays open meanwhile.
+    pub(crate) fn with<T>(&self, call: impl FnOnce(SOCKET) -> Result<T>) -> Result<T> {
+        let pass = self.enter()?;
+        call(pass.raw())
+    }
+
+    /// Keeps the handle open while the pass lives.
+    pub(crate) fn enter(&self) -> Result<Pass<'_>> {
+        if self.gate.enter() { Ok(Pass(self)) } else { Err(WSAENOTSOCK) }
+    }
+
+    /// The bare value, for `select` alone; see the head of this file.
+    pub(crate) fn raw_for_select(&self) -> SOCKET {
+        self.raw
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.is_shut()
+    }
+
+    pub(crate) fn close(&self) -> Result<()> {
+        if !self.gate.shut() {
+            return Err(WSAENOTSOCK);
+        }
+        let last = self.connection.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last {
+            // An accept that waits for a connection to put here ends too (CL-03).
+            let accept = lock(&self.connection.accepting).take();
+            if let Some((listener, id)) = accept {
+                let _ = listener.cancel(|running| running.id == id);
+            }
+        }
+        self.settle(last);
+        // Operations that were cancelled end with 995; those that closing ends have other codes, some of them odd.
+        if self.connection.handles.load(Ordering::Acquire) == 0 {
+            self.cancel_everything();
+        }
+        // SAFETY: the gate was shut by this very call, so the handle is closed once, and nobody uses it any more.
+        let closed = check(unsafe { closesocket(self.raw) });
+        if let Some(association) = self.connection.association.get() {
+            association.take_back_if_abandoned(|| lock(&self.running).is_empty());
+        }
+        closed
+    }
+
+    /// Waits until nobody is inside, asking those who are to end.
+    fn settle(&self, last: bool) {
+        let until = Instant::now() + if last { PATIENCE } else { PATIENCE_SHARED };
+        let mut turns = 0;
+        while self.gate.inside() > 0 && Instant::now() < until {
+            if last {
+                self.cancel_everything();
+            }
+            turns += 1;
+            if turns < 20 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_millis(1)) }
+        }
+    }
+
+    fn cancel_everything(&self) {
+        // SAFETY: the handle is open until `close` has come to its end.
+        unsafe { CancelIoEx(self.raw as HANDLE, std::ptr::null()) };
+    }
+
+    /// Notes an operation before the system gets its block.
+    pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED) {
+        let thread = std::thread::current().id();
+        lock(&self.running).push(Running { id, thread, address: block.addr() });
+    }
+
+    /// Forgets an operation; its block may be freed afterwards, not before.
+    pub(crate) fn forget(&self, id: u64) {
+        let mut running = lock(&self.running);
+        if let Some(at) = running.iter().position(|running| running.id == id) {
+            running.swap_remove(at);
+        }
+    }
+
+    /// Cancels one operation, or all that were started through this handle.
+    pub(crate) fn cancel_operations(&self, id: Option<u64>) -> Result<()> {
+        let _pass = self.enter()?;
+        self.cancel(|running| id.is_none_or(|id| running.id == id))
+    }
+
+    /// Cancels what the calling thread started.
+    pub(crate) fn cancel_thread(&self) -> Result<()> {
+        let _pass = self.enter()?;
+        let own = std::thread::current().id();
+        // Nothing to cancel is no error here (CN-04).
+        let _ = self.cancel(|running| running.thread == own);
+        Ok(())
+    }
+
+    /// Under the lock an address that stands in the list is that of a living block, so it cannot name another one.
+    fn cancel(&self, which: impl Fn(&Running) -> bool) -> Result<()> {
+        let Ok(_pass) = self.enter() else { return Err(ERROR_NOT_FOUND) };
+        let running = lock(&self.running);
+        let mut outcome = Err(ERROR_NOT_FOUND);
+        for running in running.iter().filter(|running| which(running)) {
+            let block: *const OVERLAPPED = std::ptr::without_provenance(running.address);
+            // SAFETY: the pass keeps the handle open; the system compares the address and does not read it.
+            match check_system(unsafe { CancelIoEx(self.raw as HANDLE, block) }) {
+                Ok(()) => outcome = Ok(()),
+                Err(_) if outcome.is_ok() => {}
+                Err(_) => outcome = Err(last_system_error()),
+            }
+        }
+        outcome
+    }
+}
+
+/// The handle is open while this lives.
+pub(crate) struct Pass<'a>(&'a Handle);
+
+impl Pass<'_> {
+    pub(crate) fn raw(&self) -> SOCKET {
+        self.0.raw
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.0.gate.leave();
+    }
+}
+
+/// A lock that outlives a panic: what it guards is consistent at every moment.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
