@@ -39,7 +39,11 @@ impl Service for Chargen {
 impl Conversation<()> for Generating {
     fn handle(&mut self, input: Input<'_, ()>, reply: &mut Reply<'_, ()>, _now: Instant) {
         match input {
-            Input::Opened | Input::Drained => self.fill(reply),
+            Input::Opened => {
+                reply.receive_always();
+                self.fill(reply);
+            }
+            Input::Drained => self.fill(reply),
             Input::PeerFinished => reply.close(),
             _ => {}
         }
@@ -88,7 +92,7 @@ mod tests {
             b"!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh\r\n"
         );
         assert_eq!(
-            &lines[24][..],
+            lines[24],
             b"89:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~ \r\n"
         );
         assert!(lines[94].starts_with(b"~ !\"#"));

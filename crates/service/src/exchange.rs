@@ -1,30 +1,20 @@
 //! An exchange: everything between a conversation and whatever moves its bytes.
 //!
-//! A pure state machine. The server tells it what happened ([`Event`]), and then, until there is nothing more to do,
-//! asks each leg what it [`wants`](Exchange::wants) and does that:
-//!
-//! ```text
-//!           input(Opened), then after whatever happens:
-//!
-//!     connect_asked()          some address   begin to connect; later input(Connected | Failed(Second, …))
-//!     wants(leg).send          outgoing(leg) or take_outgoing(leg); later sent(leg, n), give_back(leg, buffer)
-//!     wants(leg).finish_now    shut the sending direction, then finished(leg)
-//!     wants(leg).receive       that many bytes at most; later input(Received(leg, …) | PeerFinished(leg))
-//!     wants(leg).close, abort  close the socket, then closed(leg)
-//!     deadline()               when it has come, input(WokeUp)
-//!     is_over()                drop everything
-//! ```
-//!
-//! Each call may change what is wanted, so ask again after it. Nothing here blocks, and nothing is called back but the
-//! conversation.
+//! A pure state machine: see [`Exchange`] for the turns of a server that drives one.
 
 mod core;
 mod erased;
+mod event;
 mod leg;
+mod limits;
 mod outbox;
+mod wants;
 
 pub(crate) use self::core::{Core, SecondLeg, Stage};
 pub use erased::AnyService;
+pub use event::{Event, Leg, Outcome};
+pub use limits::Limits;
+pub use wants::Wants;
 
 use crate::handle::Mailbox;
 use crate::input::{Failure, Second};
@@ -35,85 +25,33 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// For servers: one conversation, and all that is between it and its connections. One thread at a time.
+/// For servers: one conversation, and all that is between it and its connections.
+///
+/// A pure state machine. The server tells it what happened ([`Event`]), and then, until there is nothing more to do,
+/// asks each leg what it [`wants`](Exchange::wants) and does that:
+///
+/// ```text
+/// input(Opened), then after whatever happens:
+///
+/// connect_asked()           an address: begin to connect; later input(Connected(…)) or input(Failed(Second, …))
+/// wants(leg).send           outgoing(leg), or take_outgoing(leg) and later give_back(leg, …); then sent(leg, n)
+/// wants(leg).finish_now     shut the sending direction, then finished(leg)
+/// wants(leg).receive        receive at most so many bytes; then input(Received(leg, …)) or input(PeerFinished(leg))
+/// wants(leg).close, .abort  close the socket, then closed(leg)
+/// deadline()                when it has come, input(WokeUp)
+/// is_over()                 close what is open, drop everything
+/// ```
+///
+/// Each call may change what is wanted, so ask again after it. Of a leg that failed or that is closed nothing more may be
+/// told: the end of an operation that was still under way there belongs to nobody.
+///
+/// Used by one thread at a time, not always the same. Nothing blocks; nothing is called back but the conversation, and
+/// [`Reach::stop_server`](crate::Reach::stop_server) when that asks for it.
 pub struct Exchange {
     core: Core,
     /// None when it is over, so that nothing can be called on it again.
     conversation: Option<Box<dyn AnyConversation>>,
     told_of_stopping: bool,
-}
-
-/// Which of the two connections of an exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Leg {
-    /// The one that was accepted.
-    First,
-    /// The one that the conversation asked for.
-    Second,
-}
-
-/// What happened, as a server tells its exchange.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// The connection is there; once, first.
-    Opened,
-    /// Bytes came in; at most as many as were wanted. Ignored when nobody wants them any more.
-    Received(Leg, &'a [u8]),
-    /// A receive gave 0 bytes.
-    PeerFinished(Leg),
-    /// The second leg is connected to this address.
-    Connected(SocketAddr),
-    /// The connection failed, or could not be made. Its socket is of no use any more: close it.
-    Failed(Leg, &'a Failure),
-    /// [`Reach::wake`](crate::Reach::wake) was called: all that is in the mailbox is told.
-    Posted,
-    /// Time has passed. Does something only when the [`deadline`](Exchange::deadline) has come.
-    WokeUp,
-    /// The server is stopping. Told to the conversation once.
-    Stopping,
-}
-
-/// What a leg wants done. Nothing, for a second leg that is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
-    /// How many bytes may be received now. 0: leave them where they are.
-    pub receive: usize,
-    /// There are bytes to send, and no buffer is under way.
-    pub send: bool,
-    /// All is sent: shut the sending direction, then call [`Exchange::finished`].
-    pub finish_now: bool,
-    /// All is done: close the socket, then call [`Exchange::closed`].
-    pub close: bool,
-    /// Close the socket with a reset, then call [`Exchange::closed`].
-    pub abort: bool,
-}
-
-/// What became of the conversation in a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It goes on.
-    Going,
-    /// It is told nothing more; there may still be bytes to deliver: see [`Exchange::is_over`].
-    Ended,
-    /// It panicked in this call. Both legs want to be aborted.
-    Panicked,
-}
-
-/// What is allowed to one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Unsent bytes at which the input that causes them is not received any more; at least 1. 256 KiB by default: enough
-    /// to keep a fast connection busy, and a thousand peers that never read cost no more than 256 MiB.
-    pub high_water: usize,
-    /// For how long a connection that the conversation closed is read on, so that the peer can take the last bytes before
-    /// unread ones cause a reset. One second by default; zero closes at once.
-    pub linger: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { high_water: 256 * 1024, linger: Duration::from_secs(1) }
-    }
 }
 
 impl Exchange {
@@ -147,14 +85,7 @@ impl Exchange {
     pub fn wants(&self, leg: Leg) -> Wants {
         match (leg, &self.core.second) {
             (Leg::First, _) => self.core.first.wants(self.core.room_for_first()),
-            (Leg::Second, Some(second)) => {
-                let wants = second.leg.wants(self.core.room_for_second());
-                if second.stage == Stage::Connected {
-                    wants
-                } else {
-                    Wants { close: wants.close, abort: wants.abort, ..Wants::default() }
-                }
-            }
+            (Leg::Second, Some(second)) => second.wants(self.core.room_for_second()),
             (Leg::Second, None) => Wants::default(),
         }
     }
@@ -235,7 +166,7 @@ impl Exchange {
     /// The address to connect the second leg to; given once for each time that it is asked for.
     pub fn connect_asked(&mut self) -> Option<SocketAddr> {
         let second = self.core.second.as_mut()?;
-        if second.stage != Stage::Asked || second.leg.is_done() {
+        if second.stage != Stage::Asked || second.is_done() {
             return None;
         }
         second.stage = Stage::Connecting;
@@ -250,8 +181,8 @@ impl Exchange {
     /// Nothing is left to do: close what is not closed yet (with a reset where a leg [wants](Wants::abort) that), and
     /// drop the exchange.
     pub fn is_over(&self) -> bool {
-        let second_is_done = self.core.second.as_ref().is_none_or(|second| second.leg.is_done());
-        self.conversation.is_none() && self.core.first.is_done() && second_is_done
+        let second_is_done = self.core.second.as_ref().is_none_or(|second| second.is_done());
+        self.conversation.is_none() && self.core.first_is_done() && second_is_done
     }
 
     /// The conversation has asked for its handle, so [`Reach::wake`](crate::Reach::wake) may be called for it.
@@ -358,8 +289,6 @@ impl Exchange {
                 ended => return ended,
             }
         }
-        // Who is told is counted among those who hold the mailbox, so this is asked again without it.
-        drop(mailbox);
         self.settle()
     }
 
@@ -391,7 +320,8 @@ impl Exchange {
         // After a panic the conversation is dropped unseen, and the core aborted, so no broken state is looked at.
         match catch_unwind(AssertUnwindSafe(|| conversation.handle(told, core, now))) {
             Ok(()) => Outcome::Going,
-            Err(_) => {
+            Err(reason) => {
+                drop_quietly(reason);
                 self.core.abort();
                 self.retire();
                 Outcome::Panicked
@@ -424,16 +354,19 @@ impl Exchange {
         Outcome::Ended
     }
 
-    /// Nothing is told any more. Its drop runs the service's code, so a panic there is caught as well.
+    /// Nothing is told any more.
     fn retire(&mut self) {
         self.core.wake = None;
         if let Some(mailbox) = self.core.mailbox_if_made() {
-            let _ = catch_unwind(AssertUnwindSafe(|| mailbox.close()));
+            drop_quietly(mailbox.close());
         }
-        if let Some(conversation) = self.conversation.take() {
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(conversation)));
-        }
+        drop_quietly(self.conversation.take());
     }
+}
+
+/// A drop may run the service's code, and a panic there is no more the server's than one in a handler.
+fn drop_quietly<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 impl Drop for Exchange {

@@ -7,11 +7,13 @@ use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reaches one conversation, and its server, from any thread. Clones reach the same one.
 ///
-/// It keeps nothing open: when the connection ends, posting fails.
+/// When the connection ends, posting fails. While there is a handle, a conversation whose peer has finished is not closed
+/// for it, since it may still be told something: a conversation that keeps its own handle must close by itself.
 pub struct Handle<M> {
     mailbox: Arc<Mailbox>,
     message: PhantomData<fn(M)>,
@@ -19,6 +21,7 @@ pub struct Handle<M> {
 
 impl<M: Send + 'static> Handle<M> {
     pub(crate) fn new(mailbox: Arc<Mailbox>) -> Handle<M> {
+        mailbox.handles.fetch_add(1, Ordering::Relaxed);
         Handle { mailbox, message: PhantomData }
     }
 
@@ -47,7 +50,17 @@ impl<M: Send + 'static> Handle<M> {
 
 impl<M> Clone for Handle<M> {
     fn clone(&self) -> Handle<M> {
+        self.mailbox.handles.fetch_add(1, Ordering::Relaxed);
         Handle { mailbox: Arc::clone(&self.mailbox), message: PhantomData }
+    }
+}
+
+impl<M> Drop for Handle<M> {
+    fn drop(&mut self) {
+        // A conversation whose peer has finished may have been waiting only for this one.
+        if self.mailbox.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.mailbox.ring(|_| {});
+        }
     }
 }
 
@@ -62,7 +75,7 @@ impl<M> fmt::Debug for Handle<M> {
 /// Both are called from any thread, and also from inside a handler of the very connection: they must not block, and
 /// must not touch the exchange.
 pub trait Reach: Send + Sync + 'static {
-    /// The mailbox of connection `number` has something in it: see that its exchange is soon given
+    /// Connection `number` has something in its mailbox, or its last handle is gone: see that its exchange is soon given
     /// [`Event::Posted`](crate::Event::Posted). Called once until that happens. The connection may be over by then.
     fn wake(&self, number: u64);
 
@@ -74,6 +87,7 @@ pub trait Reach: Send + Sync + 'static {
 pub(crate) struct Mailbox {
     number: u64,
     reach: Arc<dyn Reach>,
+    handles: AtomicUsize,
     letters: Mutex<Letters>,
 }
 
@@ -87,21 +101,31 @@ struct Letters {
 
 impl Mailbox {
     pub(crate) fn new(number: u64, reach: Arc<dyn Reach>) -> Mailbox {
-        Mailbox { number, reach, letters: Mutex::default() }
+        Mailbox { number, reach, handles: AtomicUsize::new(0), letters: Mutex::default() }
     }
 
     fn put<M: Send + 'static>(&self, message: M) -> Result<(), M> {
+        let mut message = Some(message);
+        self.ring(|waiting| {
+            if let Some(message) = message.take() {
+                waiting.push_back(Box::new(message));
+            }
+        });
+        message.map_or(Ok(()), Err)
+    }
+
+    /// Has the server come and look, after `change`. Unless the conversation is over.
+    fn ring(&self, change: impl FnOnce(&mut VecDeque<Box<dyn Any + Send>>)) {
         let mut letters = self.letters();
         if letters.over {
-            return Err(message);
+            return;
         }
-        letters.waiting.push_back(Box::new(message));
-        let ring = !std::mem::replace(&mut letters.rung, true);
+        change(&mut letters.waiting);
+        let is_first = !std::mem::replace(&mut letters.rung, true);
         drop(letters);
-        if ring {
+        if is_first {
             self.reach.wake(self.number);
         }
-        Ok(())
     }
 
     /// How many wait now. Who posts from here on rings again.
@@ -111,21 +135,20 @@ impl Mailbox {
         letters.waiting.len()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.letters().waiting.is_empty()
+    /// Somebody can post, or has.
+    pub(crate) fn is_in_use(&self) -> bool {
+        self.handles.load(Ordering::Acquire) > 0 || !self.letters().waiting.is_empty()
     }
 
     pub(crate) fn take(&self) -> Option<Box<dyn Any + Send>> {
         self.letters().waiting.pop_front()
     }
 
-    /// Takes nothing more. What waits is dropped, outside the lock: dropping a message runs the service's code.
-    pub(crate) fn close(&self) {
+    /// Takes nothing more. Gives what waits, to be dropped outside the lock: that runs the service's code.
+    pub(crate) fn close(&self) -> impl Sized {
         let mut letters = self.letters();
         letters.over = true;
-        let waiting = std::mem::take(&mut letters.waiting);
-        drop(letters);
-        drop(waiting);
+        std::mem::take(&mut letters.waiting)
     }
 
     /// Nothing of the service's own runs under this lock, so a poisoned one is whole.

@@ -282,9 +282,6 @@ impl Scene {
             Leg::Second => &mut self.second,
         };
         let outcome = if wants.abort || wants.close {
-            if line.closed && leg == Leg::First {
-                return false;
-            }
             line.close(wants.abort);
             if leg == Leg::Second {
                 self.connecting = None;

@@ -66,6 +66,12 @@ impl<'a, M: Send + 'static> Reply<'a, M> {
         self.core.first.paused = false;
     }
 
+    /// From now on receives also when the high-water mark is reached (up to twice that): for a conversation that does not
+    /// answer what it receives, but sends of its own accord, and would otherwise never see that the peer finishes.
+    pub fn receive_always(&mut self) {
+        self.core.first.always_receives = true;
+    }
+
     /// Asks for [`Input::WokeUp`](crate::Input::WokeUp) at an instant, or soon when it has passed. There is one timer: a
     /// later call replaces the earlier one. Never early; how late is up to the model, at best within a millisecond.
     pub fn wake_at(&mut self, instant: Instant) {

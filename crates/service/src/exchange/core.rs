@@ -1,7 +1,7 @@
 //! What an exchange knows apart from the conversation itself: what a [`Reply`](crate::Reply) writes to.
 
-use super::Limits;
 use super::leg::Leg;
+use super::{Limits, Wants};
 use crate::handle::{Mailbox, Reach};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,32 +34,48 @@ pub(crate) enum Stage {
     Connected,
 }
 
+impl SecondLeg {
+    pub(crate) fn wants(&self, room: usize) -> Wants {
+        if self.stage == Stage::Connected { self.leg.wants(room) } else { self.leg.wants_unconnected() }
+    }
+
+    /// Nothing is left to do but to close its socket, if it has one.
+    pub(crate) fn is_done(&self) -> bool {
+        self.wants(0).is_end()
+    }
+}
+
 impl Core {
     pub(crate) fn new(number: u64, limits: Limits, reach: Arc<dyn Reach>) -> Core {
         Core { limits, first: Leg::default(), second: None, wake: None, number, reach, mailbox: None }
+    }
+
+    pub(crate) fn first_is_done(&self) -> bool {
+        self.first.gone || self.first.wants(0).is_end()
     }
 
     /// How much more may be received from the peer. Without a second leg its bytes are taken to cause bytes to itself;
     /// with one, bytes to the second leg.
     pub(crate) fn room_for_first(&self) -> usize {
         match &self.second {
-            Some(second) => self.room_across(&self.first, &second.leg),
+            Some(second) => self.unless_overfull(&self.first, self.room_in(&second.leg)),
+            None if self.first.always_receives => self.unless_overfull(&self.first, self.limits.high_water),
             None => self.room_in(&self.first),
         }
     }
 
     pub(crate) fn room_for_second(&self) -> usize {
         match &self.second {
-            Some(second) => self.room_across(&second.leg, &self.first),
+            Some(second) => self.unless_overfull(&second.leg, self.room_in(&self.first)),
             None => 0,
         }
     }
 
-    /// Bytes go `from` one leg `to` the other. The own outbox of `from` is full when its far end reads slowly, which is no
-    /// reason not to listen to it: two ends that both wait to be heard would wait for ever. Only at twice the
+    /// When bytes go from one leg to the other, the outbox of the first is full when its far end reads slowly, and that is
+    /// no reason not to listen to it: two ends that both wait to be heard would wait for ever. Only at twice the
     /// high-water mark, which a mere go-between never reaches, this too is a reason.
-    fn room_across(&self, from: &Leg, to: &Leg) -> usize {
-        if from.outbox.unsent() >= self.limits.high_water.saturating_mul(2) { 0 } else { self.room_in(to) }
+    fn unless_overfull(&self, leg: &Leg, room: usize) -> usize {
+        if leg.outbox.unsent() >= self.limits.high_water.saturating_mul(2) { 0 } else { room }
     }
 
     fn room_in(&self, leg: &Leg) -> usize {
@@ -98,10 +114,7 @@ impl Core {
     /// Something may still come that would make the conversation speak: more room, the time, the far end of the
     /// second leg, or a message.
     pub(crate) fn may_be_told_more(&self) -> bool {
-        let posted = self
-            .mailbox
-            .as_ref()
-            .is_some_and(|mailbox| Arc::strong_count(mailbox) > 1 || !mailbox.is_empty());
-        self.first.drain_due() || self.wake.is_some() || self.second.is_some() || posted
+        let reachable = self.mailbox.as_ref().is_some_and(|mailbox| mailbox.is_in_use());
+        self.first.drain_due() || self.wake.is_some() || self.second.is_some() || reachable
     }
 }

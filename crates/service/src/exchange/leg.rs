@@ -12,6 +12,8 @@ pub(crate) struct Leg {
     pub(crate) outbox: Outbox,
     /// The conversation does not want to receive.
     pub(crate) paused: bool,
+    /// What is received causes no bytes on this leg.
+    pub(crate) always_receives: bool,
     /// The outbox was full, and more than half of that is still there: whatever fills it is not received.
     pub(crate) held: bool,
     /// The outbox was full, so the conversation is told when it is empty.
@@ -153,9 +155,9 @@ impl Leg {
         }
     }
 
-    /// Nothing is left to do on this connection but to close its socket.
-    pub(crate) fn is_done(&self) -> bool {
-        let wants = self.wants(0);
-        self.gone || wants.close || wants.abort
+    /// What a leg wants that is not connected yet: at most not to be connected any more.
+    pub(crate) fn wants_unconnected(&self) -> Wants {
+        let close = self.is_closing() && !self.aborted && self.outbox.unsent() == 0;
+        Wants { close, abort: self.aborted, ..Wants::default() }
     }
 }
