@@ -1,0 +1,100 @@
+//! `doorbell serve`: starts a server, says where it listens, and ends it when a signal asks for that.
+
+use crate::arguments::{Serve, Service};
+use crate::failure::Failure;
+use crate::output::print;
+use doorbell::{Builder, Running, Server, ServerEvent, ServerHandle};
+use doorbell_service::{Chargen, Discard, Echo};
+use doorbell_winsock::host::{self, Signal, Signals};
+use doorbell_winsock::startup::{choose_backend, fallback};
+use std::process;
+use std::thread;
+use std::time::Duration;
+use tracing::{debug, error, info, warn};
+
+/// How long a second signal waits for the server's threads. Cutting connections off takes no time, but a handler that
+/// computes cannot be interrupted: whoever asks twice does not want to wait for it.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// Serves until told to stop.
+pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
+    choose_backend(options.backend)?;
+    // Before anything listens, so that no signal finds the old disposition.
+    let signals = Signals::install()?;
+    if let Some(refusal) = fallback() {
+        warn!("{refusal}; going on without it");
+    }
+    if let Some(limit) = host::raise_descriptor_limit() {
+        info!("{} descriptors may be open", limit.soft);
+    }
+    debug!(?options, "the settings in force");
+    let running = builder(options).on_event(log).start()?;
+    print(first_lines(&running))?;
+    let handle = running.handle();
+    thread::spawn(move || stop_on_signals(&signals, &handle));
+    let figures = running.wait()?;
+    info!("ended: {} connections were accepted", figures.accepted);
+    debug!(?figures, "at the end");
+    Ok(())
+}
+
+fn builder(options: &Serve) -> Builder {
+    let mut builder = match options.service {
+        Service::Echo => Server::builder(Echo),
+        Service::Discard => Server::builder(Discard),
+        Service::Chargen => Server::builder(Chargen),
+    };
+    builder = builder
+        .model(options.model)
+        .concurrency(options.concurrency)
+        .idle_timeout(options.idle_timeout.0)
+        .write_high_water(options.write_high_water)
+        .grace(options.grace);
+    for &address in &options.listen {
+        builder = builder.listen(address);
+    }
+    if let Some(threads) = options.threads {
+        builder = builder.threads(threads as usize);
+    }
+    if let Some(connections_max) = options.max_connections {
+        builder = builder.max_connections(connections_max as usize);
+    }
+    builder
+}
+
+/// What scripts wait for: one line an address, in the order of the flags.
+fn first_lines(running: &Running) -> String {
+    let (model, threads, backend) = (running.model(), running.threads(), running.backend());
+    let line =
+        |address| format!("listening on {address} model={model} threads={threads} backend={backend}\n");
+    running.addresses().iter().map(line).collect()
+}
+
+fn log(event: &ServerEvent) {
+    match event {
+        ServerEvent::AcceptPaused { .. } | ServerEvent::LimitReached { .. } | ServerEvent::CutOff { .. } => {
+            warn!("{event}");
+        }
+        ServerEvent::Panicked { .. } => error!("{event}"),
+        _ => info!("{event}"),
+    }
+}
+
+fn stop_on_signals(signals: &Signals, handle: &ServerHandle) {
+    info!(
+        "{} received: no new connections, and an end as soon as what was received is answered",
+        name(signals.wait())
+    );
+    handle.stop();
+    warn!("{} received again: stopping at once", name(signals.wait()));
+    handle.stop_now();
+    thread::sleep(AT_ONCE);
+    process::exit(0);
+}
+
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Interrupt => "an interrupt",
+        Signal::Terminate => "a request to terminate",
+    }
+}
