@@ -7,7 +7,7 @@ mod core;
 mod options;
 mod transfer;
 
-pub(crate) use self::core::{Core, InUse, raw};
+pub(crate) use self::core::{Core, InUse, WhoKnows, raw};
 pub(crate) use self::transfer::Received;
 
 use self::connect::std_address;
@@ -69,6 +69,11 @@ impl Socket {
     /// What the handle stands for, unless it is closed.
     pub(crate) fn core(&self) -> Result<&Arc<Core>> {
         if self.is_closed() { Err(WSAENOTSOCK) } else { Ok(&self.handle.core) }
+    }
+
+    /// For a call that holds it already.
+    pub(crate) fn core_even_closed(&self) -> &Core {
+        &self.handle.core
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -1,6 +1,7 @@
 //! `poll(2)` with a deadline that signals do not move.
 
 use rustix::io::Errno;
+use std::collections::HashMap;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -14,19 +15,41 @@ pub(crate) fn poll(entries: &mut [pollfd], deadline: Option<Instant>) -> Result<
         let left = deadline.map(|deadline| timespec(deadline.saturating_duration_since(Instant::now())));
         match poll_once(entries, left) {
             Err(Errno::INTR) => {}
+            Err(Errno::INVAL) => return poll_merged(entries, deadline),
             outcome => return outcome,
         }
     }
 }
 
-/// Looks without waiting.
-pub(crate) fn look(entries: &mut [pollfd]) -> Result<usize, Errno> {
-    loop {
-        match poll_once(entries, Some(timespec(Duration::ZERO))) {
-            Err(Errno::INTR) => {}
-            outcome => return outcome,
+/// `poll` takes no more entries than the process may have descriptors. Entries with the same descriptor become one,
+/// and then there are not more.
+fn poll_merged(entries: &mut [pollfd], deadline: Option<Instant>) -> Result<usize, Errno> {
+    let mut places: HashMap<i32, usize> = HashMap::new();
+    let mut merged: Vec<pollfd> = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.fd >= 0) {
+        let place = *places.entry(entry.fd).or_insert(merged.len());
+        if place == merged.len() {
+            merged.push(*entry);
+        } else {
+            merged[place].events |= entry.events;
         }
     }
+    if merged.len() >= entries.len() {
+        return Err(Errno::INVAL);
+    }
+    poll(&mut merged, deadline)?;
+    let mut answers = 0;
+    for entry in entries {
+        let answer = places.get(&entry.fd).map_or(0, |&place| merged[place].revents);
+        entry.revents = answer & (entry.events | POLLERR | POLLHUP);
+        answers += usize::from(entry.revents != 0);
+    }
+    Ok(answers)
+}
+
+/// Looks without waiting.
+pub(crate) fn look(entries: &mut [pollfd]) -> Result<usize, Errno> {
+    poll(entries, Some(Instant::now()))
 }
 
 /// The answer for one descriptor; 0 when the deadline came first.

@@ -121,6 +121,19 @@ impl Core {
         self.outcome(call.fd()?)
     }
 
+    /// Gives up a connect whose outcome nobody wants any more; the socket may connect again.
+    pub(crate) fn abandon_connect(&self, code: i32) {
+        let Ok(call) = self.enter() else { return };
+        self.update(|connection| {
+            if connection.phase() == Phase::Connecting {
+                if let Ok(fd) = call.fd() {
+                    let _ = net::connect_unspec(fd);
+                }
+                connection.connect_failed(code);
+            }
+        });
+    }
+
     fn outcome(&self, fd: BorrowedFd<'_>) -> Result<()> {
         self.update(|connection| match connection.phase() {
             Phase::Connected => Ok(()),

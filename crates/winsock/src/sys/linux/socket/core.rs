@@ -12,7 +12,7 @@ use crate::semantics::connection::{Connection, Phase, Raw};
 use crate::socket::{Family, Kind};
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// No descriptor yet, or no longer.
@@ -32,14 +32,15 @@ pub(crate) struct Core {
     pub(super) kernel_nonblocking: AtomicBool,
     pub(super) recv_timeout_ms: AtomicU32,
     pub(super) send_timeout_ms: AtomicU32,
-    pub(super) oob_inline: AtomicBool,
+    pub(crate) oob_inline: AtomicBool,
     /// A call or an operation waits for the connect's outcome: nobody else asks the system for it.
-    pub(super) connect_attended: AtomicBool,
+    pub(crate) connect_attended: AtomicBool,
     connection: Mutex<Connection>,
     /// What the connection refuses a receive and a send with, 0 for nothing; kept beside it so that a transfer takes
     /// no lock.
     refuse_receive: AtomicI32,
     refuse_send: AtomicI32,
+    readiness: AtomicU8,
     watchers: Watchers,
     pub(crate) queues: Queues,
 }
@@ -62,11 +63,31 @@ impl Core {
             connection: Mutex::new(Connection::new(kind)),
             refuse_receive: AtomicI32::new(0),
             refuse_send: AtomicI32::new(0),
+            readiness: AtomicU8::new(0),
             watchers: Watchers::default(),
             queues: Queues::default(),
         };
         core.update(|_| ());
         core
+    }
+
+    /// Where `select` learns whether this socket is ready.
+    pub(crate) fn who_knows(&self) -> WhoKnows {
+        match self.readiness.load(SeqCst) {
+            0 => WhoKnows::Record,
+            1 => WhoKnows::System,
+            _ => WhoKnows::Outcome,
+        }
+    }
+
+    /// Counts a call in progress without a value that stands for it: the caller answers for [`leave`](Core::leave).
+    pub(crate) fn hold(&self) -> Result<()> {
+        self.enter().map(std::mem::forget)
+    }
+
+    /// The number to hand to `poll`, or a negative one, which `poll` passes over.
+    pub(crate) fn raw_fd(&self) -> i32 {
+        self.fd.load(SeqCst)
     }
 
     /// Begins a call. While the answer lives the descriptor stays this socket's.
@@ -109,7 +130,7 @@ impl Core {
         }
     }
 
-    fn leave(&self) {
+    pub(crate) fn leave(&self) {
         if self.users.fetch_sub(1, SeqCst) == 1 {
             self.release();
         }
@@ -154,6 +175,7 @@ impl Core {
         let answer = change(&mut connection);
         self.refuse_receive.store(connection.may_receive().err().unwrap_or(0), SeqCst);
         self.refuse_send.store(connection.may_send().err().unwrap_or(0), SeqCst);
+        self.readiness.store(WhoKnows::of(&connection, self.kind) as u8, SeqCst);
         if connection.phase() != phase {
             self.watchers.tell();
         }
@@ -210,7 +232,7 @@ impl Core {
         Ok(())
     }
 
-    pub(super) fn watchers(&self) -> &Watchers {
+    pub(crate) fn watchers(&self) -> &Watchers {
         &self.watchers
     }
 }
@@ -218,6 +240,29 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.release();
+    }
+}
+
+/// Who knows whether a socket is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhoKnows {
+    /// Its record alone: it is ready for nothing, or its connect failed, or its connection is broken.
+    Record,
+    /// The system.
+    System,
+    /// It is connecting: first the outcome has to be asked for.
+    Outcome,
+}
+
+impl WhoKnows {
+    fn of(connection: &Connection, kind: Kind) -> WhoKnows {
+        match connection.phase() {
+            _ if kind == Kind::Datagram => WhoKnows::System,
+            Phase::Connecting => WhoKnows::Outcome,
+            Phase::Idle | Phase::Failed(_) => WhoKnows::Record,
+            Phase::Connected if connection.socket_error() != 0 => WhoKnows::Record,
+            Phase::Connected | Phase::Listening => WhoKnows::System,
+        }
     }
 }
 
@@ -278,18 +323,18 @@ pub(crate) fn raw(revents: i16) -> Raw {
 /// Event descriptors of the `select` calls that wait for a change which `poll` does not tell: that a socket which is
 /// ready for nothing begins to connect or to listen, or is closed.
 #[derive(Default)]
-pub(super) struct Watchers {
+pub(crate) struct Watchers {
     any: AtomicBool,
     list: Mutex<Vec<Arc<OwnedFd>>>,
 }
 
 impl Watchers {
-    pub(super) fn add(&self, watcher: &Arc<OwnedFd>) {
+    pub(crate) fn add(&self, watcher: &Arc<OwnedFd>) {
         self.lock().push(Arc::clone(watcher));
         self.any.store(true, SeqCst);
     }
 
-    pub(super) fn remove(&self, watcher: &Arc<OwnedFd>) {
+    pub(crate) fn remove(&self, watcher: &Arc<OwnedFd>) {
         let mut list = self.lock();
         list.retain(|other| !Arc::ptr_eq(other, watcher));
         self.any.store(!list.is_empty(), SeqCst);
