@@ -7,6 +7,9 @@ mod core;
 mod options;
 mod transfer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::core::{Core, InUse, WhoKnows, raw};
 pub(crate) use self::transfer::Received;
 

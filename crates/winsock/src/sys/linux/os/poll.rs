@@ -83,3 +83,37 @@ fn timespec(duration: Duration) -> libc::timespec {
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn merged_entries_answer_each_for_itself() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        rustix::io::write(&writer, b"x").unwrap();
+        let entry = |fd: BorrowedFd<'_>, events| pollfd { fd: fd.as_raw_fd(), events, revents: 0 };
+        let off = pollfd { fd: -1, events: POLLIN, revents: 0 };
+        let (reader, writer) = (reader.as_fd(), writer.as_fd());
+        let mut entries = [
+            entry(reader, POLLIN),
+            off,
+            entry(writer, POLLOUT),
+            entry(reader, POLLPRI),
+            entry(reader, POLLIN),
+        ];
+        assert_eq!(poll_merged(&mut entries, None), Ok(3));
+        assert_eq!(entries.map(|entry| entry.revents), [POLLIN, 0, POLLOUT, 0, POLLIN]);
+        // When there is nothing to merge the system's refusal stands.
+        assert_eq!(poll_merged(&mut entries[2..4], None), Err(Errno::INVAL));
+    }
+
+    #[test]
+    fn a_deadline_is_kept() {
+        let (reader, _writer) = rustix::pipe::pipe().unwrap();
+        let start = Instant::now();
+        assert_eq!(wait_for(reader.as_fd(), POLLIN, Some(start + Duration::from_millis(30))), Ok(0));
+        assert!(start.elapsed() >= Duration::from_millis(30));
+    }
+}

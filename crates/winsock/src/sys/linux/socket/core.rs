@@ -215,6 +215,12 @@ impl Core {
         self.update(|connection| connection.failed(code));
     }
 
+    /// How many calls are in progress.
+    #[cfg(test)]
+    pub(crate) fn calls_in_progress(&self) -> usize {
+        self.users.load(SeqCst).saturating_sub(1)
+    }
+
     pub(crate) fn is_listening(&self) -> bool {
         self.ask(|connection| connection.phase() == Phase::Listening)
     }
