@@ -2,3 +2,5 @@
 
 #[allow(dead_code, reason = "a column that passes through has no use for it")]
 pub(crate) mod connection;
+#[allow(dead_code, reason = "a column that passes through has no use for it")]
+pub(crate) mod port;

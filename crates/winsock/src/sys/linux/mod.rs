@@ -1,6 +1,7 @@
 //! Linux: the calls natively, on the kernel's sockets; overlapped operations on epoll or io_uring.
 
 pub(crate) mod async_select;
+mod engine;
 pub(crate) mod error;
 pub(crate) mod event_select;
 pub(crate) mod host;

@@ -1,44 +1,184 @@
-//! Overlapped operations on a socket. A refused start gives the whole request back.
+//! Overlapped operations: what may be started, and what closing and shutting down do to what was.
 
+use super::engine::line::{self, Begun, Direction, Queues as Lines, Sink};
 use super::error::Result;
 use super::socket::{Core, Socket};
-use crate::overlapped::{OpId, Request, Started};
-use std::sync::Arc;
+use crate::error::{ERROR_NOT_FOUND, WSAEINVAL, WSAENOTSOCK};
+use crate::overlapped::{OpId, Request, Started, Work};
+use crate::port::Packet;
+use std::sync::{Arc, PoisonError};
 
-/// The operations of one socket that have been started and have not ended.
-#[derive(Default)]
-pub(crate) struct Queues {}
-
-impl Queues {
-    /// Whether a plain receive would overtake overlapped ones.
-    pub(crate) fn receives_queued(&self) -> bool {
-        false
-    }
-    /// Whether a plain send would overtake overlapped ones.
-    pub(crate) fn sends_queued(&self) -> bool {
-        false
-    }
-}
-
-/// The last handle of a socket is being closed: its operations end.
-pub(crate) fn closing(_core: &Arc<Core>) {}
-
-/// Sending is shut. Whether the end of the stream is left to the sends that are queued (SD-06).
-pub(crate) fn shutdown_send(_core: &Arc<Core>) -> bool {
-    false
-}
+pub(crate) use super::engine::line::Queues;
 
 impl Socket {
     pub(crate) fn start(&self, request: Request) -> std::result::Result<Started, (i32, Request)> {
-        Err((super::error::REFUSED, request))
+        if let Err(code) = self.may_start(&request) {
+            return Err((code, request));
+        }
+        let core = match self.core() {
+            Ok(core) => core,
+            Err(code) => return Err((code, request)),
+        };
+        let accept = match &request.work {
+            Work::Accept(accept) => Some(accept.clone()),
+            _ => None,
+        };
+        let begun = {
+            let mut lines = core.queues.lock();
+            if lines.closed {
+                Begun::Refused(WSAENOTSOCK, request)
+            } else if let Some(accept) = &accept {
+                // IN-09: one accept socket, one accept.
+                let mut accepting = accept
+                    .sys
+                    .core_even_closed()
+                    .queues
+                    .accepting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                if accepting.is_some() {
+                    Begun::Refused(WSAEINVAL, request)
+                } else {
+                    *accepting = Some((Arc::downgrade(core), lines.next_id()));
+                    drop(accepting);
+                    line::begin(core, &mut lines, request)
+                }
+            } else {
+                line::begin(core, &mut lines, request)
+            }
+        };
+        match begun {
+            Begun::Pending(id) => Ok(Started::Pending(id)),
+            Begun::Refused(code, request) => {
+                if let (Work::Accept(accept), false) = (&request.work, code == WSAEINVAL) {
+                    *accept
+                        .sys
+                        .core_even_closed()
+                        .queues
+                        .accepting
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner) = None;
+                }
+                Err((code, request))
+            }
+            Begun::Ended(completion) => {
+                if completion.system_code == 0 && core.queues.lock().skip_on_success {
+                    return Ok(Started::Done(completion));
+                }
+                let id = completion.id;
+                if let Some((port, _)) = core.queues.port.get() {
+                    port.deliver(Packet::Io(completion));
+                }
+                Ok(Started::Queued(id))
+            }
+        }
     }
-    pub(crate) fn cancel(&self, _operation: Option<OpId>) -> Result<()> {
-        Err(super::error::REFUSED)
+
+    // The refusals that leave nothing behind (OV-03).
+    fn may_start(&self, request: &Request) -> Result<()> {
+        let core = self.core()?;
+        match &request.work {
+            Work::Receive(_) | Work::ReceiveFrom(_) => {
+                if request.segments.as_slice().is_empty() {
+                    return Err(WSAEINVAL);
+                }
+                core.may_receive()
+            }
+            Work::Send => {
+                if request.segments.as_slice().is_empty() {
+                    return Err(WSAEINVAL);
+                }
+                core.may_send()
+            }
+            Work::SendTo(to) => core.may_send_to(to),
+            Work::Accept(accept) => {
+                let fresh = accept.sys.core()?.is_fresh();
+                if core.is_listening() && fresh { Ok(()) } else { Err(WSAEINVAL) }
+            }
+            // A connect looks for itself.
+            Work::Connect(_) => Ok(()),
+        }
     }
+
+    pub(crate) fn cancel(&self, operation: Option<OpId>) -> Result<()> {
+        let core = self.core()?;
+        let chosen = |id: OpId, _thread| operation.is_none_or(|wanted| wanted == id);
+        if cancel_chosen(core, &chosen) { Ok(()) } else { Err(ERROR_NOT_FOUND) }
+    }
+
     pub(crate) fn cancel_thread(&self) -> Result<()> {
-        Err(super::error::REFUSED)
+        let me = super::port::thread_number();
+        cancel_chosen(self.core()?, &|_, thread| thread == me);
+        Ok(())
     }
+
     pub(crate) fn skip_completion_port_on_success(&self) -> Result<()> {
-        Err(super::error::REFUSED)
+        self.core()?.queues.lock().skip_on_success = true;
+        Ok(())
+    }
+}
+
+fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
+    let mut sink = Sink::default();
+    let (mut found, elsewhere) = {
+        let mut lines = core.queues.lock();
+        (line::cancel(core, &mut lines, chosen, &mut sink), lines.first_bytes.clone())
+    };
+    for (wanted, accepted) in elsewhere {
+        if let Some(accepted) = accepted.upgrade() {
+            let mut lines = accepted.queues.lock();
+            found |= line::cancel(
+                &accepted,
+                &mut lines,
+                |id, thread| id == wanted && chosen(id, thread),
+                &mut sink,
+            );
+        }
+    }
+    sink.deliver();
+    found
+}
+
+/// The last handle of the socket is closed: what is pending ends (CL-01).
+pub(super) fn closing(core: &Arc<Core>) {
+    let mut sink = Sink::default();
+    let elsewhere = {
+        let mut lines = core.queues.lock();
+        line::abandon(core, &mut lines, &mut sink);
+        std::mem::take(&mut lines.first_bytes)
+    };
+    // As a listener: accepts that wait for first bytes end too.
+    for (wanted, accepted) in elsewhere {
+        if let Some(accepted) = accepted.upgrade() {
+            line::cancel(&accepted, &mut accepted.queues.lock(), |id, _| id == wanted, &mut sink);
+        }
+    }
+    // As an accept socket: the accept ends, its listener goes on (CL-03).
+    let accepting = core.queues.accepting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some((listener, wanted)) = accepting {
+        if let Some(listener) = listener.upgrade() {
+            line::cancel(&listener, &mut listener.queues.lock(), |id, _| id == wanted, &mut sink);
+        }
+    }
+    sink.deliver();
+}
+
+/// SD_SEND: true if sends are queued, and the system's shutdown follows them (SD-06).
+pub(super) fn shutdown_send(core: &Core) -> bool {
+    let mut lines = core.queues.lock();
+    let queued = core.queues.waits(Direction::Output);
+    lines.shutdown_after_sends |= queued;
+    queued
+}
+
+impl Lines {
+    /// Whether overlapped sends are queued, so that a plain one must not overtake them (OR-07).
+    pub(super) fn sends_queued(&self) -> bool {
+        self.waits(Direction::Output)
+    }
+
+    /// Whether overlapped receives are queued, which get the next bytes.
+    pub(super) fn receives_queued(&self) -> bool {
+        self.waits(Direction::Input)
     }
 }

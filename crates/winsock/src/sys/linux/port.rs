@@ -1,43 +1,470 @@
-//! Completion ports.
+//! Completion ports: the release rule of `semantics::port`, a domain, and threads that wait.
+//!
+//! A thread that comes for a packet takes one that is queued, or waits in the domain itself, or sleeps on its own
+//! condition variable until it is released. What it learns in the domain it queues, and the rule says whose it is.
 
-use super::error::{REFUSED, Result};
+use super::engine::domain::Domain;
+use super::engine::guard;
+use super::engine::line::{self, Sink};
+use super::error::Result;
 use super::socket::Socket;
+use crate::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, WAIT_TIMEOUT};
 use crate::port::Packet;
 use crate::routine::Alertable;
-use std::time::Duration;
+use crate::semantics::port::{PortState, Release, Turn, Wake};
+use std::cell::{OnceCell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
+/// Every so many packets taken from the queue a thread also looks at the sockets, so that posted packets, however many,
+/// do not keep those of operations away.
+const LOOK_EVERY: u32 = 64;
+
+/// The handle: clones of a port share it, its drop closes.
 #[derive(Clone)]
 pub(crate) struct Port {
-    never: std::convert::Infallible,
+    handle: Arc<Handle>,
+}
+
+struct Handle(Arc<PortCore>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _ = self.0.close();
+    }
+}
+
+/// The port itself; its sockets keep it.
+pub(crate) struct PortCore {
+    state: Mutex<PortState<Packet, Waiter>>,
+    domain: Arc<Domain>,
 }
 
 impl Port {
-    pub(crate) fn new(_concurrency: u32) -> Result<Port> {
-        Err(REFUSED)
+    pub(crate) fn new(concurrency: u32) -> Result<Port> {
+        super::startup::startup()?;
+        let concurrency = if concurrency == 0 { crate::host::processors() } else { concurrency as usize };
+        let domain = Domain::new()?;
+        let state = Mutex::new(PortState::new(concurrency, domain.pollers_max()));
+        let core = Arc::new(PortCore { state, domain });
+        core.domain.serve(Arc::downgrade(&core));
+        Ok(Port { handle: Arc::new(Handle(core)) })
     }
-    pub(crate) fn associate(&self, _socket: &Socket, _key: usize) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn associate(&self, socket: &Socket, key: usize) -> Result<()> {
+        let port = &self.handle.0;
+        let core = socket.core()?;
+        if port.lock().is_closed() {
+            return Err(ERROR_INVALID_HANDLE);
+        }
+        let mut lines = core.queues.lock();
+        core.queues.port.set((port.clone(), key)).map_err(|_| ERROR_INVALID_PARAMETER)?;
+        line::resettle(core, &mut lines, port.domain.clone())
     }
-    pub(crate) fn post(&self, _bytes: u32, _key: usize, _token: usize) -> Result<()> {
-        match self.never {}
+
+    pub(crate) fn post(&self, bytes: u32, key: usize, token: usize) -> Result<()> {
+        let port = &self.handle.0;
+        // What happened before the post comes out before it (CP-13).
+        if port.domain.is_used() && port.domain.pollers() == 0 {
+            port.look();
+        }
+        let mut wake = Vec::new();
+        {
+            let mut state = port.lock();
+            if state.is_closed() {
+                return Err(ERROR_INVALID_HANDLE);
+            }
+            state.queue(Packet::Posted { bytes, key, token });
+            state.release(&mut wake);
+        }
+        port.wake(wake);
+        Ok(())
     }
-    pub(crate) fn get(&self, _timeout: Option<Duration>) -> Result<Packet> {
-        match self.never {}
+
+    pub(crate) fn get(&self, timeout: Option<Duration>) -> Result<Packet> {
+        let mut packet = None;
+        self.handle.0.take(1, timeout, |one| packet = Some(one))?;
+        packet.ok_or(WAIT_TIMEOUT)
     }
+
     pub(crate) fn get_many(
         &self,
-        _packets: &mut Vec<Packet>,
-        _max: usize,
-        _timeout: Option<Duration>,
+        packets: &mut Vec<Packet>,
+        max: usize,
+        timeout: Option<Duration>,
         _alertable: Alertable,
     ) -> Result<usize> {
-        match self.never {}
+        if max == 0 {
+            return Err(ERROR_INVALID_PARAMETER);
+        }
+        self.handle.0.take(max, timeout, |packet| packets.push(packet))
     }
+
     pub(crate) fn close(&self) -> Result<()> {
-        match self.never {}
+        self.handle.0.close()
+    }
+}
+
+impl PortCore {
+    pub(crate) fn domain(&self) -> &Arc<Domain> {
+        &self.domain
+    }
+
+    /// Queues the end of an operation. A closed port drops it.
+    pub(crate) fn deliver(&self, packet: Packet) {
+        let mut wake = Vec::new();
+        {
+            let mut state = self.lock();
+            if state.is_closed() {
+                drop(state);
+                return;
+            }
+            state.queue(packet);
+            // A thread of this port that runs comes back soon and takes a single packet itself, which is cheaper than a
+            // wake; should it stay away, the guard finds it another thread.
+            if state.backlog() > 1 || !runs_on(self) {
+                state.release(&mut wake);
+            } else {
+                guard::notify();
+            }
+        }
+        self.wake(wake);
+    }
+
+    /// For the guard: packets and free places find threads. True if packets are left.
+    pub(crate) fn rescue(&self) -> bool {
+        let mut wake = Vec::new();
+        let left = {
+            let mut state = self.lock();
+            state.release(&mut wake);
+            state.promote(&mut wake);
+            state.backlog() > 0
+        };
+        self.wake(wake);
+        left
+    }
+
+    /// The bell was taken out of the domain by somebody who does not wait at the port.
+    pub(crate) fn bell_heard(&self) {
+        let mut wake = Vec::new();
+        self.lock().bell_heard(&mut wake);
+        self.wake(wake);
+    }
+
+    // Takes up to `max` packets, at least one, in order.
+    fn take(
+        self: &Arc<Self>,
+        max: usize,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(Packet),
+    ) -> Result<usize> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let polls_only = timeout == Some(Duration::ZERO);
+        let me = ME.with(|me| me.come_back());
+        self.domain.visit();
+        let mut wake = Vec::new();
+        // A closed port that was closed before is an invalid handle; one that closes during the wait is abandoned.
+        let mut turn = {
+            let mut state = self.lock();
+            match state.enter(&me) {
+                Turn::Closed => return Err(ERROR_INVALID_HANDLE),
+                Turn::Take => return Ok(self.run(state, None, max, each)),
+                turn => turn,
+            }
+        };
+        let mut sink = Sink::default();
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            match turn {
+                Turn::Poll => {
+                    let saw_bell = self.domain.poll(left, &mut sink);
+                    let mut state = self.lock();
+                    let closed = state.is_closed();
+                    sink.split(self, |packet| if closed { drop(packet) } else { state.queue(packet) });
+                    turn = state.polled(&me, saw_bell, &mut wake);
+                    if turn == Turn::Take {
+                        return Ok(self.run_and_wake(state, wake, None, max, each));
+                    }
+                }
+                Turn::Park => {
+                    // What this thread pushed for a ring must not wait until it is back.
+                    self.domain.flush();
+                    match me.sleep(left) {
+                        Some(Release::Packet(packet)) => {
+                            return Ok(self.run(self.lock(), Some(packet), max, each));
+                        }
+                        Some(Release::Poll) => turn = Turn::Poll,
+                        Some(Release::Closed) => turn = Turn::Closed,
+                        None => {}
+                    }
+                }
+                Turn::Closed | Turn::Take => {
+                    self.wake(wake);
+                    return Err(ERROR_ABANDONED_WAIT_0);
+                }
+            }
+            self.wake(std::mem::take(&mut wake));
+            if turn != Turn::Closed
+                && (polls_only || deadline.is_some_and(|deadline| deadline <= Instant::now()))
+            {
+                let mut state = self.lock();
+                if state.withdraw(&me, &mut wake) {
+                    drop(state);
+                    self.wake(wake);
+                    return Err(WAIT_TIMEOUT);
+                }
+                // It was released in this very moment: what it was released with is there.
+                drop(state);
+                match me.sleep(None) {
+                    Some(Release::Packet(packet)) => {
+                        return Ok(self.run(self.lock(), Some(packet), max, each));
+                    }
+                    Some(Release::Closed) => return Err(ERROR_ABANDONED_WAIT_0),
+                    _ => turn = Turn::Poll,
+                }
+            }
+        }
+    }
+
+    fn run(
+        self: &Arc<Self>,
+        state: MutexGuard<'_, PortState<Packet, Waiter>>,
+        first: Option<Packet>,
+        max: usize,
+        each: impl FnMut(Packet),
+    ) -> usize {
+        self.run_and_wake(state, Vec::new(), first, max, each)
+    }
+
+    // The calling thread runs from here on. It takes what it may; for what is left others are woken.
+    fn run_and_wake(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, PortState<Packet, Waiter>>,
+        mut wake: Vec<Wake<Packet, Waiter>>,
+        first: Option<Packet>,
+        max: usize,
+        mut each: impl FnMut(Packet),
+    ) -> usize {
+        let mut count = 0;
+        if let Some(packet) = first {
+            each(packet);
+            count += 1;
+        }
+        while count < max {
+            let Some(packet) = state.take() else { break };
+            each(packet);
+            count += 1;
+        }
+        let left = state.backlog();
+        // One packet is not worth a wake: this thread or the guard sees to it soon.
+        if left > 1 {
+            state.release(&mut wake);
+        }
+        if self.domain.pollers_max() > 1 {
+            state.promote(&mut wake);
+        }
+        drop(state);
+        if left == 1 {
+            guard::notify();
+        }
+        self.wake(wake);
+        ME.with(|me| me.runs(self));
+        if ME.with(|me| me.is_time_to_look(count)) {
+            self.look();
+        }
+        count
+    }
+
+    /// Looks at the sockets without waiting.
+    fn look(self: &Arc<Self>) {
+        let mut sink = Sink::default();
+        let rung = self.domain.poll(Some(Duration::ZERO), &mut sink);
+        let mut wake = Vec::new();
+        {
+            let mut state = self.lock();
+            if !state.is_closed() {
+                sink.split(self, |packet| state.queue(packet));
+            }
+            if rung {
+                state.bell_heard(&mut wake);
+            }
+            if state.backlog() > 1 || !runs_on(self) {
+                state.release(&mut wake);
+            }
+        }
+        self.wake(wake);
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut wake = Vec::new();
+        let packets = {
+            let mut state = self.lock();
+            if state.is_closed() {
+                return Err(ERROR_INVALID_HANDLE);
+            }
+            state.close(&mut wake)
+        };
+        self.wake(wake);
+        drop(packets);
+        Ok(())
+    }
+
+    fn stop_running(&self) {
+        let mut wake = Vec::new();
+        {
+            let mut state = self.lock();
+            state.stop_running();
+            state.release(&mut wake);
+            state.promote(&mut wake);
+        }
+        self.domain.flush();
+        self.wake(wake);
+    }
+
+    fn wake(&self, wake: Vec<Wake<Packet, Waiter>>) {
+        for one in wake {
+            match one {
+                Wake::Bell => self.domain.ring_bell(),
+                Wake::Thread(waiter, release) => waiter.release(release),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, PortState<Packet, Waiter>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a parked thread sleeps.
+#[derive(Clone)]
+struct Waiter(Arc<Bed>);
+
+struct Bed {
+    released: Mutex<Option<Release<Packet>>>,
+    wake: Condvar,
+}
+
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Waiter) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Waiter {
+    fn release(&self, release: Release<Packet>) {
+        *self.0.released.lock().unwrap_or_else(PoisonError::into_inner) = Some(release);
+        self.0.wake.notify_one();
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) -> Option<Release<Packet>> {
+        let released = self.0.released.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut released = match timeout {
+            None => self.0.wake.wait_while(released, |r| r.is_none()).unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let waited = self.0.wake.wait_timeout_while(released, timeout, |r| r.is_none());
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        released.take()
+    }
+}
+
+/// What a thread knows of itself: where it sleeps, and at which port it runs.
+struct Me {
+    number: OnceCell<u64>,
+    waiter: OnceCell<Waiter>,
+    port: RefCell<Option<Arc<PortCore>>>,
+    taken: std::cell::Cell<u32>,
+}
+
+thread_local! {
+    static ME: Me = const {
+        Me {
+            number: OnceCell::new(),
+            waiter: OnceCell::new(),
+            port: RefCell::new(None),
+            taken: std::cell::Cell::new(0),
+        }
+    };
+}
+
+impl Me {
+    // The thread is back from its work, whichever port gave it.
+    fn come_back(&self) -> Waiter {
+        if let Some(port) = self.port.borrow_mut().take() {
+            let mut wake = Vec::new();
+            {
+                let mut state = port.lock();
+                state.stop_running();
+                state.release(&mut wake);
+            }
+            port.wake(wake);
+        }
+        self.waiter
+            .get_or_init(|| Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new() })))
+            .clone()
+    }
+
+    fn runs(&self, port: &Arc<PortCore>) {
+        *self.port.borrow_mut() = Some(port.clone());
+    }
+
+    fn is_time_to_look(&self, count: usize) -> bool {
+        let taken = self.taken.get() + count as u32;
+        self.taken.set(taken % LOOK_EVERY);
+        taken >= LOOK_EVERY
+    }
+}
+
+impl Drop for Me {
+    // A thread that ends runs no more.
+    fn drop(&mut self) {
+        if let Some(port) = self.port.borrow_mut().take() {
+            port.stop_running();
+        }
+    }
+}
+
+/// Whether the calling thread runs at this port.
+pub(super) fn runs_here(port: &Weak<PortCore>) -> bool {
+    ME.try_with(|me| me.port.borrow().as_ref().is_some_and(|mine| Arc::as_ptr(mine) == port.as_ptr()))
+        .unwrap_or(false)
+}
+
+fn runs_on(port: &PortCore) -> bool {
+    ME.try_with(|me| me.port.borrow().as_ref().is_some_and(|mine| std::ptr::eq(&raw const **mine, port)))
+        .unwrap_or(false)
+}
+
+/// A number for the calling thread that no other one ever has.
+pub(super) fn thread_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    ME.try_with(|me| *me.number.get_or_init(|| LAST.fetch_add(1, Ordering::Relaxed) + 1)).unwrap_or(0)
+}
+
+/// While this lives the calling thread's place at its port is free.
+pub(super) struct FreePlace(Option<Arc<PortCore>>);
+
+/// Frees the calling thread's place at its port, if it runs at one.
+pub(super) fn free_place() -> FreePlace {
+    let port = ME.try_with(|me| me.port.borrow_mut().take()).ok().flatten();
+    if let Some(port) = &port {
+        port.stop_running();
+    }
+    FreePlace(port)
+}
+
+impl Drop for FreePlace {
+    fn drop(&mut self) {
+        if let Some(port) = self.0.take() {
+            port.lock().run_again();
+            let _ = ME.try_with(|me| *me.port.borrow_mut() = Some(port));
+        }
     }
 }
 
 pub(crate) fn blocking<R>(work: impl FnOnce() -> R) -> R {
+    let _place = free_place();
     work()
 }

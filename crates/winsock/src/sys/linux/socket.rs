@@ -2,20 +2,16 @@
 //!
 //! A handle has an id that is never used twice; duplicated handles share a [`Core`], the kernel's socket.
 
-mod attempt;
 mod connect;
 mod core;
 mod options;
 mod transfer;
-mod watch;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::core::{Core, InUse};
-#[allow(unused_imports, reason = "named by the engine alone")]
+pub(crate) use self::core::{Core, InUse, WhoKnows, raw};
 pub(crate) use self::transfer::Received;
-pub(crate) use self::watch::{WhoKnows, raw};
 
 use self::connect::std_address;
 use self::core::descriptor;
@@ -78,8 +74,8 @@ impl Socket {
         if self.is_closed() { Err(WSAENOTSOCK) } else { Ok(&self.handle.core) }
     }
 
-    /// For a call that holds it already.
-    pub(crate) fn core_even_closed(&self) -> &Core {
+    /// What the handle stands for, closed or not: for a call that holds it already, and for an operation's end.
+    pub(crate) fn core_even_closed(&self) -> &Arc<Core> {
         &self.handle.core
     }
 
@@ -159,6 +155,20 @@ impl Core {
         self.ask(|connection| connection.peer())
     }
 
+    /// Neither bound, connected nor listening: it may become an accepted connection (IN-10).
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.kind == Kind::Stream
+            && self.ask(|connection| !connection.is_bound() && connection.phase() == Phase::Idle)
+    }
+
+    /// Sends the end of the stream behind the sends that were queued before it (SD-06).
+    pub(crate) fn send_the_end(&self) {
+        if let Ok(call) = self.enter() {
+            // A connection that broke meanwhile has no end to send.
+            let _ = self.finish_sending(&call);
+        }
+    }
+
     /// Sends the end of the stream.
     pub(crate) fn finish_sending(&self, call: &InUse<'_>) -> Result<()> {
         match net::shutdown(call.fd()?, net::Shutdown::Write) {
@@ -169,6 +179,11 @@ impl Core {
             Err(errno) => Err(wsa(errno)),
         }
     }
+}
+
+/// The peer of a connection, unless that is gone already.
+pub(crate) fn peer_of(fd: &OwnedFd) -> Option<SocketAddr> {
+    net::getpeername(fd).ok().flatten().and_then(|address| std_address(address).ok())
 }
 
 impl Handle {

@@ -1,0 +1,233 @@
+//! A domain: what a group of sockets is driven by, an epoll set or a ring. Any thread may drive it.
+
+use super::super::os::epoll::{Epoll, Ready};
+use super::super::os::io_uring::{Done, Ring};
+use super::super::port::PortCore;
+use super::super::{error, startup};
+use super::line::{Direction, Sink};
+use super::registry::{self, Token};
+use super::{guard, line};
+use crate::error::WSAENOBUFS;
+use crate::startup::Backend;
+use io_uring::{opcode, squeue};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+/// Entries of ours that belong to no socket: the bell, and requests to cancel, whose own end says nothing.
+const BELL: u64 = u64::MAX;
+const CANCEL: u64 = u64::MAX - 1;
+
+pub(crate) struct Domain {
+    driver: Driver,
+    /// The port whose threads drive this domain; none for the one of sockets without a port.
+    port: OnceLock<Weak<PortCore>>,
+    /// Threads in the kernel's wait.
+    pollers: AtomicUsize,
+    /// Rises whenever a thread comes by; what stays the same for a tick was left alone for a tick.
+    epoch: AtomicU64,
+    /// Whether an operation ever had to wait here; until then nobody has to look after it.
+    used: AtomicBool,
+}
+
+enum Driver {
+    Epoll(Epoll),
+    Ring(Ring),
+}
+
+impl Domain {
+    pub(crate) fn new() -> error::Result<Arc<Domain>> {
+        let driver = match startup::backend() {
+            Backend::IoUring => Driver::Ring(Ring::new().map_err(|e| {
+                e.raw_os_error().map_or(WSAENOBUFS, |code| error::wsa(Errno::from_raw_os_error(code)))
+            })?),
+            _ => Driver::Epoll(Epoll::new().map_err(error::wsa)?),
+        };
+        let domain = Arc::new(Domain {
+            driver,
+            port: OnceLock::new(),
+            pollers: AtomicUsize::new(0),
+            epoch: AtomicU64::new(0),
+            used: AtomicBool::new(false),
+        });
+        guard::watch(&domain);
+        Ok(domain)
+    }
+
+    /// The domain of the sockets that have no port. The guard drives it.
+    pub(crate) fn commons() -> error::Result<Arc<Domain>> {
+        static COMMONS: OnceLock<error::Result<Arc<Domain>>> = OnceLock::new();
+        COMMONS.get_or_init(Domain::new).clone()
+    }
+
+    pub(crate) fn serve(&self, port: Weak<PortCore>) {
+        let _ = self.port.set(port);
+    }
+
+    pub(crate) fn port(&self) -> Option<Arc<PortCore>> {
+        self.port.get().and_then(Weak::upgrade)
+    }
+
+    pub(crate) fn is_ring(&self) -> bool {
+        matches!(self.driver, Driver::Ring(_))
+    }
+
+    /// How many threads may usefully wait in the kernel at once. An epoll set wakes one thread an event; a ring all.
+    pub(crate) fn pollers_max(&self) -> usize {
+        if self.is_ring() { 1 } else { usize::MAX }
+    }
+
+    pub(crate) fn pollers(&self) -> usize {
+        self.pollers.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// A thread came by.
+    pub(crate) fn visit(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An operation has to wait here: somebody must be looking.
+    pub(crate) fn note_pending(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::SeqCst);
+        }
+        if self.pollers() == 0 {
+            guard::notify();
+        }
+    }
+
+    /// Waits for at most `timeout` for what the sockets have to tell, and lets their lines go on. Ends of operations go
+    /// into the sink. True if the bell was rung.
+    pub(crate) fn poll(&self, timeout: Option<Duration>, sink: &mut Sink) -> bool {
+        let waits = timeout != Some(Duration::ZERO);
+        if waits {
+            self.pollers.fetch_add(1, Ordering::SeqCst);
+        }
+        let rung = match &self.driver {
+            Driver::Epoll(epoll) => epoll.wait(timeout, |ready| advance_ready(ready, sink)),
+            Driver::Ring(ring) => {
+                ring.wait(timeout);
+                reap(ring, sink)
+            }
+        };
+        if waits && self.pollers.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_used() {
+            guard::notify();
+        }
+        rung
+    }
+
+    /// Gets one thread out of the wait.
+    pub(crate) fn ring_bell(&self) {
+        match &self.driver {
+            Driver::Epoll(epoll) => epoll.ring(),
+            Driver::Ring(ring) => {
+                // SAFETY: a no-op names no memory.
+                unsafe { ring.push(&opcode::Nop::new().build().user_data(BELL)) };
+                ring.submit();
+            }
+        }
+    }
+
+    /// Makes changes of this descriptor known here. A ring learns of a socket by its operations instead.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: Token) -> error::Result<()> {
+        match &self.driver {
+            Driver::Epoll(epoll) => epoll.add(fd, token.number(0)).map_err(error::wsa),
+            Driver::Ring(_) => Ok(()),
+        }
+    }
+
+    /// From now on also tells when there is room to send. Asked for when a send did not fit: told from the start, it would
+    /// wake a thread for every new connection only to say that it is writable.
+    pub(crate) fn add_writer(&self, fd: BorrowedFd<'_>, token: Token) {
+        if let Driver::Epoll(epoll) = &self.driver {
+            // It can fail only for want of memory in the kernel; the guard's look does not help then either.
+            let _ = epoll.add_writer(fd, token.number(0));
+        }
+    }
+
+    /// The opposite of [`add`](Self::add).
+    pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
+        if let Driver::Epoll(epoll) = &self.driver {
+            // A descriptor that was never added is no harm.
+            let _ = epoll.remove(fd);
+        }
+    }
+
+    /// Ring only: hands an entry to the kernel, at once or with the next wait of this thread.
+    ///
+    /// # Safety
+    /// The memory that the entry names stays valid until its end was reaped.
+    pub(crate) unsafe fn push(&self, entry: squeue::Entry, token: Token, direction: Direction) {
+        if let Driver::Ring(ring) = &self.driver {
+            // SAFETY: the caller's promise.
+            unsafe { ring.push(&entry.user_data(token.number(direction as u64))) };
+            if !self.is_home_of_this_thread() {
+                ring.submit();
+            }
+        }
+    }
+
+    /// Ring only: asks the entry of this socket and direction to end.
+    pub(crate) fn cancel(&self, token: Token, direction: Direction) {
+        if let Driver::Ring(ring) = &self.driver {
+            let entry = opcode::AsyncCancel::new(token.number(direction as u64)).build().user_data(CANCEL);
+            // SAFETY: a request to cancel names no memory.
+            unsafe { ring.push(&entry) };
+            ring.submit();
+        }
+    }
+
+    /// Hands over what waits for submission.
+    pub(crate) fn flush(&self) {
+        if let Driver::Ring(ring) = &self.driver {
+            ring.submit();
+        }
+    }
+
+    // A thread that runs at the port of this domain comes back soon and submits everything in one call; should it stay
+    // away, the guard flushes.
+    fn is_home_of_this_thread(&self) -> bool {
+        self.port.get().is_some_and(super::super::port::runs_here)
+    }
+}
+
+impl AsFd for Domain {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.driver {
+            Driver::Epoll(epoll) => epoll.as_fd(),
+            Driver::Ring(ring) => ring.as_fd(),
+        }
+    }
+}
+
+fn advance_ready(ready: Ready, sink: &mut Sink) {
+    let (token, _) = Token::parse(ready.token);
+    if let Some(core) = registry::find(token) {
+        line::on_ready(&core, ready, sink);
+    }
+}
+
+fn reap(ring: &Ring, sink: &mut Sink) -> bool {
+    let mut rung = false;
+    ring.reap(|done: Done| match done.token {
+        BELL => rung = true,
+        CANCEL => {}
+        number => {
+            let (token, direction) = Token::parse(number);
+            if let Some(core) = registry::find(token) {
+                line::on_done(&core, Direction::from_number(direction), done, sink);
+            }
+        }
+    });
+    rung
+}

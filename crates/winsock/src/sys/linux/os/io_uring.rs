@@ -1,0 +1,130 @@
+//! An io_uring that any thread may submit to and reap, each side under a lock of its own.
+//!
+//! COOP_TASKRUN: a completion that has become possible is carried out by the thread that submitted the entry, when that
+//! enters the kernel next, sleeps, or at the next tick of the clock. No SINGLE_ISSUER and no DEFER_TASKRUN: those would
+//! hide completions from every thread but one.
+
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{IoUring, squeue};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// Entries that can wait for submission; a full queue is submitted at once.
+const SUBMISSIONS: u32 = 256;
+/// Completions that can wait; the kernel keeps what does not fit (NODROP).
+const COMPLETIONS: u32 = 4096;
+
+pub(crate) struct Ring {
+    ring: IoUring,
+    submitting: Mutex<()>,
+    reaping: Mutex<()>,
+}
+
+/// The end of an entry: the number it was pushed with, the result (negative: an errno), and the flags.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Done {
+    pub(crate) token: u64,
+    pub(crate) result: i32,
+    /// More data is waiting behind what a receive took.
+    pub(crate) more_data: bool,
+}
+
+impl Ring {
+    pub(crate) fn new() -> io::Result<Ring> {
+        let build = |flags: bool| {
+            let mut builder = IoUring::builder();
+            builder.setup_cqsize(COMPLETIONS).setup_clamp().dontfork();
+            if flags {
+                builder.setup_coop_taskrun();
+            }
+            builder.build(SUBMISSIONS)
+        };
+        // COOP_TASKRUN is of Linux 5.19; without it a completion interrupts its submitter instead.
+        let ring = build(true).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => build(false),
+            _ => Err(error),
+        })?;
+        Ok(Ring { ring, submitting: Mutex::new(()), reaping: Mutex::new(()) })
+    }
+
+    /// Puts an entry into the queue. The kernel sees it at the next [`submit`](Self::submit) or [`wait`](Self::wait).
+    ///
+    /// # Safety
+    /// The memory that the entry names stays valid until its completion was reaped.
+    pub(crate) unsafe fn push(&self, entry: &squeue::Entry) {
+        let _submitting = lock(&self.submitting);
+        loop {
+            // SAFETY: the lock makes this the only view of the submission queue.
+            let mut queue = unsafe { self.ring.submission_shared() };
+            // SAFETY: the caller keeps the memory that the entry names.
+            if unsafe { queue.push(entry) }.is_ok() {
+                return;
+            }
+            drop(queue);
+            let _ = self.ring.submit();
+        }
+    }
+
+    /// Hands to the kernel what was pushed. Does not block.
+    pub(crate) fn submit(&self) {
+        let waiting = {
+            let _submitting = lock(&self.submitting);
+            // SAFETY: the lock makes this the only view of the submission queue.
+            unsafe { self.ring.submission_shared() }.len()
+        };
+        if waiting > 0 {
+            // EBUSY and EAGAIN leave the entries in the queue for the next call.
+            let _ = self.ring.submit();
+        }
+    }
+
+    /// Submits what was pushed and waits for at most `timeout` (`None` for ever) until something can be reaped.
+    pub(crate) fn wait(&self, timeout: Option<Duration>) {
+        match timeout {
+            None => {
+                let _ = self.ring.submitter().submit_and_wait(1);
+            }
+            Some(Duration::ZERO) => self.submit(),
+            Some(timeout) => {
+                let time = Timespec::from(timeout);
+                let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&time));
+            }
+        }
+    }
+
+    /// Calls `each` for every completion that is there. False if another thread is at it.
+    pub(crate) fn reap(&self, mut each: impl FnMut(Done)) -> bool {
+        let Ok(_reaping) = self.reaping.try_lock() else { return false };
+        loop {
+            let mut done = [Done { token: 0, result: 0, more_data: false }; 64];
+            let mut count = 0;
+            {
+                // SAFETY: the lock makes this the only view of the completion queue.
+                let mut queue = unsafe { self.ring.completion_shared() };
+                while count < done.len() {
+                    let Some(entry) = queue.next() else { break };
+                    let more_data = io_uring::cqueue::sock_nonempty(entry.flags());
+                    done[count] = Done { token: entry.user_data(), result: entry.result(), more_data };
+                    count += 1;
+                }
+            }
+            done[..count].iter().copied().for_each(&mut each);
+            if count < done.len() {
+                return true;
+            }
+        }
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the ring keeps its descriptor open for as long as it lives.
+        unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
