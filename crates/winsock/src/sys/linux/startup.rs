@@ -170,32 +170,4 @@ fn disabled() -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_refusal_has_a_cause_and_a_remedy_of_its_own() {
-        let numbers = [libc::ENOSYS, libc::EPERM, libc::ENOMEM, libc::EMFILE, libc::EINVAL];
-        let refusals: Vec<Refusal> =
-            numbers.iter().map(|&n| refused(&std::io::Error::from_raw_os_error(n))).collect();
-        for (position, refusal) in refusals.iter().enumerate() {
-            assert!(!refusal.cause.is_empty() && !refusal.remedy.is_empty());
-            assert!(refusals[position + 1..].iter().all(|other| other.cause != refusal.cause));
-        }
-    }
-
-    #[test]
-    fn winsock_itself_is_refused_here() {
-        // Whatever was settled first, Linux never runs on Winsock.
-        assert!(choose_backend(BackendChoice::Only(Backend::Winsock)).is_err());
-    }
-
-    #[test]
-    fn the_report_names_the_kernel_and_io_uring() {
-        let report = report();
-        for wanted in ["kernel", "io_uring", "descriptors", "processors"] {
-            let line = report.iter().find(|(name, _)| name == wanted);
-            assert!(line.is_some_and(|(_, value)| !value.is_empty()), "no line for {wanted}");
-        }
-    }
-}
+mod tests;
