@@ -144,10 +144,11 @@ impl Exchange {
         }
     }
 
-    /// Ends the conversation from the server's side (idle time-out, end of a drain): it is told nothing more, what is
-    /// unsent is delivered, then the connections close, without waiting for the peer.
-    pub fn close(&mut self) {
-        self.core.close(Duration::ZERO);
+    /// Ends the conversation from the server's side (idle time-out, drain): it is told nothing more, what is unsent is
+    /// delivered, then the connections close. The peer's own end is waited for as long as `linger` says; zero: not at all.
+    pub fn close(&mut self, linger: Duration) {
+        self.core.limits.linger = linger;
+        self.core.close(linger);
         self.settle();
     }
 
