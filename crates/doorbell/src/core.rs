@@ -1,15 +1,15 @@
 //! What every thread of one server shares: the service, the settings, the figures, and whether to stop.
 
+use crate::door::Door;
 use crate::event::ServerEvent;
-use crate::figures::Counters;
+use crate::figures::{Counters, Figures};
 use crate::server::OnEvent;
 use crate::settings::Settings;
+use doorbell_service::AnyService;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Instant;
-
-pub(crate) type AnyService = Box<dyn std::any::Any + Send + Sync>;
 
 /// Where a server is in its life; it only ever moves down this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +26,12 @@ pub(crate) enum Phase {
 type Wake = Box<dyn Fn() + Send + Sync>;
 
 pub(crate) struct Core {
-    pub(crate) service: AnyService,
+    pub(crate) service: Box<dyn AnyService>,
     pub(crate) settings: Settings,
     pub(crate) counters: Counters,
+    pub(crate) door: Door,
     on_event: OnEvent,
+    numbers: AtomicU64,
     phase: AtomicU8,
     grace_ends: OnceLock<Instant>,
     /// How a model's threads are brought to look at the phase: each model has its own textbook way.
@@ -37,12 +39,14 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(service: AnyService, settings: Settings, on_event: OnEvent) -> Core {
+    pub(crate) fn new(service: Box<dyn AnyService>, settings: Settings, on_event: OnEvent) -> Core {
         Core {
             service,
             settings,
             counters: Counters::default(),
+            door: Door::default(),
             on_event,
+            numbers: AtomicU64::new(1),
             phase: AtomicU8::new(Phase::Serving as u8),
             grace_ends: OnceLock::new(),
             wakes: Mutex::new(Vec::new()),
@@ -63,6 +67,11 @@ impl Core {
         self.grace_ends.get().copied()
     }
 
+    /// A number that no connection of this server had before.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Begins to drain, or ends a drain that has begun.
     pub(crate) fn stop(&self) {
         let grace = self.settings.grace;
@@ -72,7 +81,7 @@ impl Core {
         }
         let first = self.move_to(Phase::Draining);
         if first {
-            self.tell(&ServerEvent::Draining { connections: self.counters.figures().open, grace });
+            self.tell(&ServerEvent::Draining { connections: self.door.open(), grace });
             self.wake_all();
         } else {
             self.stop_now();
@@ -92,6 +101,10 @@ impl Core {
             wake();
         }
         wakes.push(Box::new(wake));
+    }
+
+    pub(crate) fn figures(&self) -> Figures {
+        self.counters.figures(self.door.open())
     }
 
     pub(crate) fn tell(&self, event: &ServerEvent) {

@@ -26,12 +26,11 @@ pub enum ServerEvent {
         /// The limit.
         connections_max: usize,
     },
-    /// A conversation panicked; its connection was closed, the others go on.
+    /// A conversation panicked; its connection was closed, the others go on. What the panic said, the panic hook of the
+    /// program has seen.
     Panicked {
         /// Whose conversation.
-        peer: Option<SocketAddr>,
-        /// What the panic said.
-        message: String,
+        peer: SocketAddr,
     },
     /// The server was told to stop: it no longer accepts, and answers what it has received.
     Draining {
@@ -58,11 +57,8 @@ impl fmt::Display for ServerEvent {
             ServerEvent::LimitReached { connections_max } => {
                 write!(f, "{connections_max} connections are open, as many as allowed: others wait")
             }
-            ServerEvent::Panicked { peer: Some(peer), message } => {
-                write!(f, "the conversation with {peer} panicked and was closed: {message}")
-            }
-            ServerEvent::Panicked { peer: None, message } => {
-                write!(f, "a conversation panicked and was closed: {message}")
+            ServerEvent::Panicked { peer } => {
+                write!(f, "the conversation with {peer} panicked and was closed")
             }
             ServerEvent::Draining { connections, grace } => {
                 write!(f, "stopping: {connections} connections have {grace:?} to end")

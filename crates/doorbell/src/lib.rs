@@ -1,11 +1,11 @@
 //! A server whose way of waiting is a choice: the seven Winsock I/O models, on Windows and on Linux.
 //!
-//! A program writes a service once; [`Server::builder`] runs it under the [`Model`]
+//! A program writes a [`Service`](doorbell_service::Service) once; [`Server::builder`] runs it under the [`Model`]
 //! that it is told:
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let running = doorbell::Server::builder(())
+//! let running = doorbell::Server::builder(doorbell_service::Echo)
 //!     .model(doorbell::Model::Select)
 //!     .listen("127.0.0.1:0".parse()?)
 //!     .start()?;
@@ -21,16 +21,23 @@
 
 #![forbid(unsafe_code)]
 
+mod bell;
 mod core;
+mod desks;
+mod door;
 mod error;
 mod event;
 mod figures;
+mod hall;
 mod listener;
 mod model;
 pub mod models;
+mod peer;
 mod server;
+mod sets;
 mod settings;
 mod threads;
+mod wake;
 
 pub use error::{ServeError, StartError};
 pub use event::ServerEvent;

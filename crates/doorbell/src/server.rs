@@ -8,6 +8,7 @@ use crate::listener::Listener;
 use crate::model::Model;
 use crate::settings::Settings;
 use crate::threads::Threads;
+use doorbell_service::{AnyService, Service};
 use doorbell_winsock::{Backend, startup};
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,7 +21,7 @@ pub struct Server;
 
 impl Server {
     /// A server for this service. Without further settings it runs under [`Model::default`].
-    pub fn builder(service: impl Send + Sync + 'static) -> Builder {
+    pub fn builder(service: impl Service) -> Builder {
         Builder {
             service: Box::new(service),
             model: Model::default(),
@@ -36,7 +37,7 @@ pub(crate) type OnEvent = Box<dyn Fn(&ServerEvent) + Send + Sync>;
 /// The settings of a server that is not started yet.
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
-    service: crate::core::AnyService,
+    service: Box<dyn AnyService>,
     model: Model,
     addresses: Vec<SocketAddr>,
     settings: Settings,
@@ -189,8 +190,13 @@ impl Running {
     /// # Errors
     /// When the server had to end by itself: the call that the model waits in failed.
     pub fn wait(self) -> Result<Figures, ServeError> {
-        self.threads.join()?;
-        Ok(self.core.counters.figures())
+        let outcome = self.threads.join();
+        let connections = self.core.counters.were_cut_off();
+        if connections > 0 {
+            self.core.tell(&ServerEvent::CutOff { connections });
+        }
+        outcome?;
+        Ok(self.core.figures())
     }
 }
 
@@ -214,6 +220,6 @@ impl ServerHandle {
 
     /// The figures of this moment.
     pub fn figures(&self) -> Figures {
-        self.core.counters.figures()
+        self.core.figures()
     }
 }

@@ -25,8 +25,9 @@ impl Threads {
         name: &str,
         work: impl FnOnce() -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
-        let mut stops_all = StopsAll { core: self.core.clone(), needed: true };
+        let core = self.core.clone();
         let run = move || {
+            let mut stops_all = StopsAll { core, needed: true };
             let result = work();
             stops_all.needed = result.is_err();
             result

@@ -1,0 +1,182 @@
+//! The door: how many are let in, and what happens when accepting fails.
+//!
+//! A [`Place`] is what one open connection holds. At the limit the next clients wait in the backlog, where a full
+//! server keeps them at no cost; whoever accepts is rung when a place is free again.
+
+use crate::core::Core;
+use crate::event::ServerEvent;
+use crate::listener::Listener;
+use doorbell_winsock::error as code;
+use doorbell_winsock::{Error, Socket};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For how long accepting rests after a failure for want of something. Long enough not to spin, short enough that
+/// nobody minds; a connection that closes ends the rest early, since it gives back what was wanting.
+const REST: Duration = Duration::from_millis(100);
+
+type Bell = Box<dyn Fn() + Send + Sync>;
+
+#[derive(Default)]
+pub(crate) struct Door {
+    open: AtomicUsize,
+    /// Somebody was turned away, or rests: the next one who leaves rings.
+    awaited: AtomicBool,
+    bells: Mutex<Vec<Bell>>,
+    told_full: AtomicBool,
+}
+
+impl Door {
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// `bell` is rung, on any thread, when a place has become free that somebody waited for.
+    pub(crate) fn on_room(&self, bell: impl Fn() + Send + Sync + 'static) {
+        self.bells.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(bell));
+    }
+
+    fn leave(&self, open_max: usize) {
+        let open = self.open.fetch_sub(1, Ordering::SeqCst) - 1;
+        // One line in the log for each time it fills up, not one for each client that comes and goes at the limit.
+        if open <= open_max / 2 {
+            self.told_full.store(false, Ordering::Relaxed);
+        }
+        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
+            for bell in self.bells.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+                bell();
+            }
+        }
+    }
+}
+
+/// One of the connections that may be open; dropping it lets the next one in.
+pub(crate) struct Place {
+    core: Arc<Core>,
+}
+
+impl Place {
+    /// A place, if there is one; if not, the bells ring when there is.
+    pub(crate) fn take(core: &Arc<Core>) -> Option<Place> {
+        let open_max = core.settings.connections_max;
+        let take_one = |open: usize| (open < open_max).then_some(open + 1);
+        while core.door.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take_one).is_err() {
+            if !Place::is_free(core) {
+                return None;
+            }
+        }
+        Some(Place { core: core.clone() })
+    }
+
+    /// Whether there is a place; if not, the bells ring when there is.
+    pub(crate) fn is_free(core: &Core) -> bool {
+        let (door, open_max) = (&core.door, core.settings.connections_max);
+        if door.open.load(Ordering::SeqCst) < open_max {
+            return true;
+        }
+        door.awaited.store(true, Ordering::SeqCst);
+        // Asked again, since somebody may have left between the two lines above and rung nobody.
+        if door.open.load(Ordering::SeqCst) < open_max {
+            return true;
+        }
+        if !door.told_full.swap(true, Ordering::Relaxed) {
+            core.tell(&ServerEvent::LimitReached { connections_max: open_max });
+        }
+        false
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.core.door.leave(self.core.settings.connections_max);
+    }
+}
+
+/// One listener and how accepting on it goes, as one thread sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate {
+    pub(crate) listener: Listener,
+    rests_until: Option<Instant>,
+    told: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(listener: Listener) -> Gate {
+        Gate { listener, rests_until: None, told: false }
+    }
+
+    /// Until when accepting rests, if it does.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        self.rests_until
+    }
+
+    /// The door rang: what was wanting may be there again.
+    pub(crate) fn end_rest(&mut self) {
+        self.rests_until = None;
+    }
+
+    /// Takes the next client in, on a listener that does not block. `None`: nobody is there, the server is full, or
+    /// accepting rests.
+    pub(crate) fn accept(&mut self, core: &Arc<Core>, now: Instant) -> Option<(Socket, SocketAddr, Place)> {
+        if self.rests_until.is_some_and(|end| now < end) {
+            return None;
+        }
+        self.rests_until = None;
+        // The place first: without one the client stays where it is.
+        let place = Place::take(core)?;
+        loop {
+            match self.listener.socket.accept() {
+                Ok((socket, remote)) => {
+                    self.succeeded(core);
+                    return Some((socket, remote, place));
+                }
+                Err(error) if error.code() == code::WSAEWOULDBLOCK => return None,
+                Err(error) => {
+                    self.failed(core, error, now)?;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self, core: &Core) {
+        core.counters.accepted();
+        if std::mem::take(&mut self.told) {
+            core.tell(&ServerEvent::AcceptResumed { listener: self.listener.address() });
+        }
+    }
+
+    /// An accept failed. `Some`: that client was gone before it was taken, so the next one, please. `None`: something is
+    /// wanting, and accepting rests.
+    pub(crate) fn failed(&mut self, core: &Core, error: Error, now: Instant) -> Option<()> {
+        if is_the_clients_own(error.code()) {
+            return Some(());
+        }
+        // The rest are the system's: 10024 (no descriptor left), 10055, 8 (no memory). What nobody expects here is
+        // treated in the same way: a server that tries again ten times a second neither ends nor spins.
+        core.counters.refused();
+        if !std::mem::replace(&mut self.told, true) {
+            core.tell(&ServerEvent::AcceptPaused { listener: self.listener.address(), error });
+        }
+        core.door.awaited.store(true, Ordering::SeqCst);
+        self.rests_until = Some(now + REST);
+        None
+    }
+}
+
+/// Failures that belong to one client who was gone before it was accepted, or to the network it came from: the pending
+/// errors of a new socket, which accept(2) reports as its own.
+fn is_the_clients_own(code: i32) -> bool {
+    matches!(
+        code,
+        code::WSAECONNABORTED
+            | code::WSAECONNRESET
+            | code::ERROR_NETNAME_DELETED
+            | code::WSAETIMEDOUT
+            | code::WSAENETDOWN
+            | code::WSAENETUNREACH
+            | code::WSAEHOSTDOWN
+            | code::WSAEHOSTUNREACH
+    )
+}
