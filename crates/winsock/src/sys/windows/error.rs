@@ -19,7 +19,7 @@ pub(super) fn last_error() -> i32 {
 /// Why the last system call of this thread failed.
 pub(super) fn last_system_error() -> i32 {
     // SAFETY: reads a number that belongs to the calling thread.
-    unsafe { GetLastError() }.cast_signed()
+    (unsafe { GetLastError() }) as i32
 }
 
 /// The outcome of a Winsock call that answers 0 for success.
@@ -43,5 +43,5 @@ pub(super) fn code_of_status(status: NTSTATUS) -> i32 {
         return 0;
     }
     // SAFETY: looks a number up in a table.
-    unsafe { RtlNtStatusToDosError(status) }.cast_signed()
+    (unsafe { RtlNtStatusToDosError(status) }) as i32
 }

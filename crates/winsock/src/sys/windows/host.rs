@@ -114,8 +114,10 @@ unsafe extern "system" fn handler(event: u32) -> i32 {
     ARRIVED.notify_one();
     // When the console is closed or the user leaves, the system ends the process as soon as this function returns: it
     // does not, so that the program has the time that the system grants.
-    while event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT {
-        std::thread::park();
+    if event != CTRL_C_EVENT && event != CTRL_BREAK_EVENT {
+        loop {
+            std::thread::park();
+        }
     }
     1
 }

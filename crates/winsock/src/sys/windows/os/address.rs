@@ -61,6 +61,15 @@ impl Address {
         &mut self.len
     }
 
+    /// The same two places, for a call that goes on after it has returned.
+    ///
+    /// # Safety
+    /// The address is there.
+    pub(crate) unsafe fn parts(address: *mut Address) -> (*mut SOCKADDR, *mut i32) {
+        // SAFETY: no reference is made, only places are named.
+        unsafe { ((&raw mut (*address).room).cast(), &raw mut (*address).len) }
+    }
+
     pub(crate) fn get(&self) -> Result<SocketAddr> {
         // SAFETY: every byte of the union is initialised, the family says which variant was written, and all bit
         // patterns are addresses.

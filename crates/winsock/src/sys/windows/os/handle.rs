@@ -10,8 +10,8 @@
 //! call on the socket puts right.
 
 use super::super::error::{Result, check, check_system, last_error, last_system_error};
-use super::super::port::Association;
 use super::gate::Gate;
+use super::queue::Association;
 use crate::error::{ERROR_NOT_FOUND, WSAENOTSOCK};
 use crate::socket::{Family, Kind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -19,8 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use windows_sys::Win32::Foundation::HANDLE;
-use windows_sys::Win32::Networking::WinSock::{INVALID_SOCKET, SOCKET, closesocket};
+use windows_sys::Win32::Networking::WinSock::{
+    INVALID_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, SOCKET, SOL_SOCKET, closesocket, setsockopt,
+};
+use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED};
+use windows_sys::Win32::System::WindowsProgramming::{
+    FILE_SKIP_COMPLETION_PORT_ON_SUCCESS, FILE_SKIP_SET_EVENT_ON_HANDLE,
+};
 
 /// How long a close waits for calls that it has asked to end; they do so in microseconds.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -32,6 +38,7 @@ pub(crate) struct Handle {
     pub(crate) id: u64,
     raw: SOCKET,
     gate: Gate,
+    next_operation: AtomicU64,
     /// The operations started through this handle that have not come back yet.
     running: Mutex<Vec<Running>>,
     pub(crate) connection: Arc<Connection>,
@@ -58,6 +65,8 @@ struct Running {
     thread: ThreadId,
     /// Where the operation's block lies; only ever compared by the system, never read here.
     address: usize,
+    /// The socket that an accept is to connect.
+    accept: Option<Arc<Handle>>,
 }
 
 impl Handle {
@@ -86,7 +95,14 @@ impl Handle {
         }
         connection.handles.fetch_add(1, Ordering::AcqRel);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Ok(Arc::new(Handle { id, raw, gate: Gate::default(), running: Mutex::default(), connection }))
+        Ok(Arc::new(Handle {
+            id,
+            raw,
+            gate: Gate::default(),
+            next_operation: AtomicU64::new(1),
+            running: Mutex::default(),
+            connection,
+        }))
     }
 
     /// Uses the handle, which stays open meanwhile.
@@ -114,6 +130,7 @@ impl Handle {
             return Err(WSAENOTSOCK);
         }
         let last = self.connection.handles.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.settle(last);
         if last {
             // An accept that waits for a connection to put here ends too (CL-03).
             let accept = lock(&self.connection.accepting).take();
@@ -121,15 +138,18 @@ impl Handle {
                 let _ = listener.cancel(|running| running.id == id);
             }
         }
-        self.settle(last);
         // Operations that were cancelled end with 995; those that closing ends have other codes, some of them odd.
         if self.connection.handles.load(Ordering::Acquire) == 0 {
             self.cancel_everything();
+            self.update_waiting_accepts();
         }
         // SAFETY: the gate was shut by this very call, so the handle is closed once, and nobody uses it any more.
         let closed = check(unsafe { closesocket(self.raw) });
-        if let Some(association) = self.connection.association.get() {
-            association.take_back_if_abandoned(|| lock(&self.running).is_empty());
+        match self.connection.association.get() {
+            Some(association) if last => {
+                association.take_back_if_abandoned(|| lock(&self.running).is_empty())
+            }
+            _ => {}
         }
         closed
     }
@@ -147,15 +167,43 @@ impl Handle {
         }
     }
 
+    /// Tells the system what this socket, connected by an accept on `listener`, is connected to (IN-11).
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when this socket was closed.
+    pub(crate) fn update_accept_context(&self, listener: &Handle) -> Result<()> {
+        let pass = self.enter()?;
+        self.connection.bound.store(true, Ordering::Release);
+        self.connection.connected.store(true, Ordering::Release);
+        // A listener that is closed did this when it closed.
+        let _ = listener.with(|listener| update_accept_context(pass.raw(), listener));
+        Ok(())
+    }
+
+    /// Accepts that have ended but whose packets were not taken yet: afterwards there is no listener to name.
+    fn update_waiting_accepts(&self) {
+        let accepts: Vec<_> =
+            lock(&self.running).iter().filter_map(|running| running.accept.clone()).collect();
+        for accept in accepts {
+            // Refused for those that are not connected, which is as it should be.
+            let _ = accept.with(|accept| update_accept_context(accept, self.raw));
+        }
+    }
+
     fn cancel_everything(&self) {
         // SAFETY: the handle is open until `close` has come to its end.
         unsafe { CancelIoEx(self.raw as HANDLE, std::ptr::null()) };
     }
 
     /// Notes an operation before the system gets its block.
-    pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED) {
+    pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED, accept: Option<Arc<Handle>>) {
         let thread = std::thread::current().id();
-        lock(&self.running).push(Running { id, thread, address: block.addr() });
+        lock(&self.running).push(Running { id, thread, address: block.addr(), accept });
+    }
+
+    /// The name of the next operation started through this handle.
+    pub(crate) fn next_operation(&self) -> u64 {
+        self.next_operation.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Forgets an operation; its block may be freed afterwards, not before.
@@ -197,6 +245,23 @@ impl Handle {
         }
         outcome
     }
+
+    /// From now on an operation that succeeds at once posts no packet (CP-10).
+    pub(crate) fn skip_completion_port_on_success(&self) -> Result<()> {
+        let modes = FILE_SKIP_COMPLETION_PORT_ON_SUCCESS | FILE_SKIP_SET_EVENT_ON_HANDLE;
+        let mut skip = self.connection.skip.write().unwrap_or_else(PoisonError::into_inner);
+        let pass = self.enter()?;
+        // SAFETY: plain numbers; the pass keeps the handle open.
+        check_system(unsafe { SetFileCompletionNotificationModes(pass.raw() as HANDLE, modes as u8) })?;
+        *skip = true;
+        Ok(())
+    }
+}
+
+fn update_accept_context(accept: SOCKET, listener: SOCKET) -> Result<()> {
+    let (value, len) = (&raw const listener, size_of::<SOCKET>() as i32);
+    // SAFETY: the value is a handle and can be read for as long as the call lasts.
+    check(unsafe { setsockopt(accept, SOL_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, value.cast(), len) })
 }
 
 /// The handle is open while this lives.

@@ -1,6 +1,10 @@
 //! What the cells of this column are made of.
 
 pub(super) mod address;
-pub(super) mod gate;
+pub(super) mod block;
+pub(super) mod detour;
+pub(super) mod extensions;
+mod gate;
 pub(super) mod handle;
 mod options;
+pub(super) mod queue;

@@ -114,8 +114,8 @@ impl Socket {
     /// Only for types of which every bit pattern is a value: numbers and the linger structure.
     fn get<T>(&self, level: i32, option: i32, mut value: T) -> Result<T> {
         let mut len = size_of::<T>() as i32;
-        // SAFETY: the value can be written for as long as the call lasts, in its own length.
         self.with(|raw| {
+            // SAFETY: the value can be written for as long as the call lasts, in its own length.
             check(unsafe { ws::getsockopt(raw, level, option, (&raw mut value).cast(), &mut len) })
         })?;
         Ok(value)
