@@ -2,16 +2,18 @@
 //!
 //! A handle has an id that is never used twice; duplicated handles share a [`Core`], the kernel's socket.
 
+mod attempt;
 mod connect;
 mod core;
 mod options;
 mod transfer;
+mod watch;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::core::{Core, InUse, WhoKnows, raw};
-pub(crate) use self::transfer::Received;
+pub(crate) use self::core::{Core, InUse};
+pub(crate) use self::watch::{WhoKnows, raw};
 
 use self::connect::std_address;
 use self::core::descriptor;

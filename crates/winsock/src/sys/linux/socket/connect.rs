@@ -4,9 +4,7 @@ use super::super::error::{Result, wsa};
 use super::super::os::poll::{POLLIN, POLLOUT, look_at, wait_for};
 use super::Socket;
 use super::core::Core;
-use crate::error::{
-    WSA_OPERATION_ABORTED, WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEWOULDBLOCK,
-};
+use crate::error::{WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEWOULDBLOCK};
 use crate::semantics::connection::Phase;
 use crate::socket::{Family, Kind};
 use rustix::io::Errno;

@@ -13,10 +13,7 @@ use crate::error::{
 };
 use crate::socket::{Family, Flags, Kind};
 use rustix::io::Errno;
-use rustix::net::{
-    self, RecvAncillaryBuffer, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendFlags, SocketAddrAny,
-};
-use std::io::{IoSlice, IoSliceMut};
+use rustix::net::{self, RecvFlags, SendFlags, SocketAddrAny};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -116,75 +113,6 @@ impl Socket {
 }
 
 impl Core {
-    /// One receive that does not wait, into the pieces in order; 10035 when nothing is there. It asks for no
-    /// permission: an operation may go on although receiving was shut after its start (SD-04).
-    pub(crate) fn try_receive(&self, pieces: &mut [IoSliceMut<'_>], flags: Flags) -> Result<usize> {
-        self.try_receive_with(pieces, flags, false).and_then(whole)
-    }
-
-    /// As [`try_receive`](Core::try_receive), with the sender; a datagram that was cut off is told as such (UD-03).
-    pub(crate) fn try_receive_from(&self, pieces: &mut [IoSliceMut<'_>], flags: Flags) -> Result<Received> {
-        self.try_receive_with(pieces, flags, true)
-    }
-
-    fn try_receive_with(
-        &self,
-        pieces: &mut [IoSliceMut<'_>],
-        flags: Flags,
-        sender: bool,
-    ) -> Result<Received> {
-        let call = self.enter()?;
-        self.broken(false)?;
-        let fd = call.fd()?;
-        let flags = Flags { wait_all: false, ..flags };
-        let options = recv_flags(self.kind, flags) | RecvFlags::DONTWAIT;
-        let datagrams = self.kind == Kind::Datagram;
-        loop {
-            let outcome = match &mut *pieces {
-                [piece] => receive_once(fd, piece, options, datagrams, sender),
-                pieces => receive_pieces(fd, pieces, options, datagrams),
-            };
-            match outcome {
-                Err(errno) if self.passes(errno) => {}
-                outcome => return outcome.map_err(|errno| self.note(fd, errno)),
-            }
-        }
-    }
-
-    /// One send that does not wait, of the pieces in order; 10035 when there is no room. A stream may take a part.
-    pub(crate) fn try_send(&self, pieces: &[IoSlice<'_>], flags: Flags) -> Result<usize> {
-        let call = self.enter()?;
-        self.broken(true)?;
-        let fd = call.fd()?;
-        let mut options = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        options.set(SendFlags::OOB, flags.out_of_band);
-        loop {
-            let outcome = match pieces {
-                [piece] => net::send(fd, piece, options),
-                pieces => net::sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), options),
-            };
-            match outcome {
-                Err(errno) if self.passes(errno) => {}
-                outcome => return outcome.map_err(|errno| self.note(fd, errno)),
-            }
-        }
-    }
-
-    /// One datagram, without waiting.
-    pub(crate) fn try_send_to(&self, pieces: &[IoSlice<'_>], to: &SocketAddr) -> Result<usize> {
-        let call = self.enter()?;
-        let fd = call.fd()?;
-        let options = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let sent = loop {
-            match net::sendmsg_addr(fd, to, pieces, &mut SendAncillaryBuffer::default(), options) {
-                Err(errno) if self.passes(errno) => {}
-                outcome => break outcome.map_err(|errno| self.note(fd, errno))?,
-            }
-        };
-        self.sent_to();
-        Ok(sent)
-    }
-
     /// May a datagram be sent to this address?
     pub(crate) fn may_send_to(&self, to: &SocketAddr) -> Result<()> {
         self.ask(|connection| connection.may_send_to())?;
@@ -192,7 +120,7 @@ impl Core {
     }
 
     /// A datagram that was sent has bound its socket (UD-12).
-    fn sent_to(&self) {
+    pub(super) fn sent_to(&self) {
         if self.ask(|connection| !connection.is_bound()) {
             self.update(|connection| connection.bound());
         }
@@ -258,12 +186,12 @@ impl Core {
     }
 
     /// Interrupted; or an earlier datagram met a port that nobody owns, which is nobody's error here (UD-11).
-    fn passes(&self, errno: Errno) -> bool {
+    pub(super) fn passes(&self, errno: Errno) -> bool {
         errno == Errno::INTR || (errno == Errno::CONNREFUSED && self.kind == Kind::Datagram)
     }
 
     /// The code of a failed transfer; what ends a connection is remembered.
-    fn note(&self, fd: BorrowedFd<'_>, errno: Errno) -> i32 {
+    pub(super) fn note(&self, fd: BorrowedFd<'_>, errno: Errno) -> i32 {
         // A receive of urgent data when there is none.
         if errno == Errno::INVAL && self.kind == Kind::Stream && !self.oob_inline.load(SeqCst) {
             return if look_at(fd, POLLHUP) & POLLHUP != 0 { WSAEINVAL } else { WSAEWOULDBLOCK };
@@ -281,7 +209,7 @@ impl Core {
     }
 }
 
-fn whole(received: Received) -> Result<usize> {
+pub(super) fn whole(received: Received) -> Result<usize> {
     if received.truncated { Err(WSAEMSGSIZE) } else { Ok(received.bytes) }
 }
 
@@ -289,7 +217,7 @@ fn wait_flag(core: &Core) -> RecvFlags {
     if core.is_nonblocking() { RecvFlags::DONTWAIT } else { RecvFlags::empty() }
 }
 
-fn recv_flags(kind: Kind, flags: Flags) -> RecvFlags {
+pub(super) fn recv_flags(kind: Kind, flags: Flags) -> RecvFlags {
     let mut options = RecvFlags::empty();
     options.set(RecvFlags::PEEK, flags.peek);
     options.set(RecvFlags::OOB, flags.out_of_band);
@@ -299,7 +227,7 @@ fn recv_flags(kind: Kind, flags: Flags) -> RecvFlags {
     options
 }
 
-fn receive_once(
+pub(super) fn receive_once(
     fd: BorrowedFd<'_>,
     buffer: &mut [u8],
     options: RecvFlags,
@@ -316,21 +244,6 @@ fn receive_once(
     Ok(Received { bytes: length.min(room), from, truncated: datagrams && length > room })
 }
 
-fn receive_pieces(
-    fd: BorrowedFd<'_>,
-    pieces: &mut [IoSliceMut<'_>],
-    options: RecvFlags,
-    datagrams: bool,
-) -> std::result::Result<Received, Errno> {
-    let room: usize = pieces.iter().map(|piece| piece.len()).sum();
-    let message = net::recvmsg(fd, pieces, &mut RecvAncillaryBuffer::default(), options)?;
-    Ok(Received {
-        bytes: message.bytes.min(room),
-        from: message.address.and_then(known),
-        truncated: datagrams && message.flags.contains(ReturnFlags::TRUNC),
-    })
-}
-
-fn known(address: SocketAddrAny) -> Option<SocketAddr> {
+pub(super) fn known(address: SocketAddrAny) -> Option<SocketAddr> {
     std_address(address).ok()
 }
