@@ -1,0 +1,270 @@
+//! ER: the same numbers on every system.
+
+use crate::harness::*;
+use doorbell_winsock::error::*;
+use doorbell_winsock::overlapped::ToPort;
+use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
+use doorbell_winsock::{CompletionPort, Error, Family, Kind, Shutdown, Socket};
+use std::time::Duration;
+
+// D Windows Sockets Error Codes.
+#[test]
+fn er_01_every_code_has_its_number_its_name_and_words() {
+    promise(|| {
+        let table = [
+            (WSAEINTR, 10004, "WSAEINTR"),
+            (WSAEACCES, 10013, "WSAEACCES"),
+            (WSAEINVAL, 10022, "WSAEINVAL"),
+            (WSAEMFILE, 10024, "WSAEMFILE"),
+            (WSAEWOULDBLOCK, 10035, "WSAEWOULDBLOCK"),
+            (WSAEINPROGRESS, 10036, "WSAEINPROGRESS"),
+            (WSAEALREADY, 10037, "WSAEALREADY"),
+            (WSAENOTSOCK, 10038, "WSAENOTSOCK"),
+            (WSAEMSGSIZE, 10040, "WSAEMSGSIZE"),
+            (WSAEOPNOTSUPP, 10045, "WSAEOPNOTSUPP"),
+            (WSAEAFNOSUPPORT, 10047, "WSAEAFNOSUPPORT"),
+            (WSAEADDRINUSE, 10048, "WSAEADDRINUSE"),
+            (WSAEADDRNOTAVAIL, 10049, "WSAEADDRNOTAVAIL"),
+            (WSAECONNABORTED, 10053, "WSAECONNABORTED"),
+            (WSAECONNRESET, 10054, "WSAECONNRESET"),
+            (WSAENOBUFS, 10055, "WSAENOBUFS"),
+            (WSAEISCONN, 10056, "WSAEISCONN"),
+            (WSAENOTCONN, 10057, "WSAENOTCONN"),
+            (WSAESHUTDOWN, 10058, "WSAESHUTDOWN"),
+            (WSAETIMEDOUT, 10060, "WSAETIMEDOUT"),
+            (WSAECONNREFUSED, 10061, "WSAECONNREFUSED"),
+            (WSA_OPERATION_ABORTED, 995, "WSA_OPERATION_ABORTED"),
+            (WSA_IO_INCOMPLETE, 996, "WSA_IO_INCOMPLETE"),
+            (WSA_IO_PENDING, 997, "WSA_IO_PENDING"),
+            (WAIT_TIMEOUT, 258, "WAIT_TIMEOUT"),
+            (WSA_WAIT_IO_COMPLETION, 192, "WSA_WAIT_IO_COMPLETION"),
+            (ERROR_ABANDONED_WAIT_0, 735, "ERROR_ABANDONED_WAIT_0"),
+            (ERROR_NOT_FOUND, 1168, "ERROR_NOT_FOUND"),
+            (ERROR_NETNAME_DELETED, 64, "ERROR_NETNAME_DELETED"),
+            (ERROR_CONNECTION_REFUSED, 1225, "ERROR_CONNECTION_REFUSED"),
+            (ERROR_CONNECTION_ABORTED, 1236, "ERROR_CONNECTION_ABORTED"),
+            (ERROR_MORE_DATA, 234, "ERROR_MORE_DATA"),
+        ];
+        for (constant, number, name) in table {
+            assert_eq!(constant, number, "{name}");
+            let error = Error::new("call", number);
+            assert_eq!(error.name(), name);
+            assert!(error.to_string().starts_with(&format!("call: {name} ({number}): ")), "{error}");
+            assert!(!error.meaning().is_empty() && !error.meaning().contains("without a description"));
+        }
+    });
+}
+
+// D Windows Sockets Error Codes: what the sockets themselves answer, and how it prints.
+#[test]
+fn er_01_a_failed_call_names_itself_and_never_shows_an_errno() {
+    promise(|| {
+        let (a, b) = pair();
+        b.set_nonblocking(true).unwrap();
+        let error = fails(b.recv(&mut [0; 4]), &[WSAEWOULDBLOCK]);
+        assert!(error.to_string().starts_with("recv: WSAEWOULDBLOCK (10035): "), "{error}");
+        let error = fails(a.connect(b.local_addr().unwrap()), &[WSAEISCONN]);
+        assert!(error.to_string().starts_with("connect: WSAEISCONN (10056): "), "{error}");
+        reset(&a);
+        readable(&b);
+        let error = fails(b.recv(&mut [0; 4]), &[WSAECONNRESET]);
+        assert_eq!(error.to_string(), "recv: WSAECONNRESET (10054): the peer reset the connection");
+        let error = fails(b.cancel(None), &[ERROR_NOT_FOUND]);
+        assert!(error.to_string().contains("ERROR_NOT_FOUND (1168)"), "{error}");
+    });
+}
+
+// D bind: an address that is not this machine's (192.0.2.0/24 is kept for documents).
+#[test]
+fn er_01_a_foreign_address_is_not_available() {
+    promise(|| {
+        let socket = stream(Family::V4);
+        fails(socket.bind("192.0.2.1:0".parse().unwrap()), &[WSAEADDRNOTAVAIL]);
+        socket.bind(any(Family::V4)).expect("a refused bind leaves the socket as it was");
+    });
+}
+
+// W test_tcp_reset, test_connect: the packet has the system's code, its result Winsock's.
+#[test]
+fn er_02_a_failure_has_a_system_face_and_a_winsock_face() {
+    promise(|| {
+        // Reset.
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        recv_pending(&b, 16);
+        reset(&a);
+        let end = next_end(&port);
+        assert_eq!(end.system_code(), ERROR_NETNAME_DELETED);
+        fails(end.result(), &[WSAECONNRESET]);
+        // Cancel: the same on both faces.
+        let (_c, d) = pair();
+        port.associate(&d, 2).unwrap();
+        recv_pending(&d, 16);
+        d.cancel(None).unwrap();
+        let end = next_end(&port);
+        assert_eq!(end.system_code(), WSA_OPERATION_ABORTED);
+        fails(end.result(), &[WSA_OPERATION_ABORTED]);
+        // Refusal.
+        let (_held, nobody) = refusing(Family::V4);
+        let e = stream(Family::V4);
+        port.associate(&e, 3).unwrap();
+        started(e.connect_ex(nobody, NOTHING, ToPort));
+        let end = next_end(&port);
+        assert_eq!(end.system_code(), ERROR_CONNECTION_REFUSED);
+        fails(end.result(), &[WSAECONNREFUSED]);
+        // A datagram cut off.
+        let (f, address) = datagram(Family::V4);
+        port.associate(&f, 4).unwrap();
+        pending(f.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort));
+        let (g, _) = datagram(Family::V4);
+        g.send_to(b"0123456789", address).unwrap();
+        let end = next_end(&port);
+        assert_eq!(end.system_code(), ERROR_MORE_DATA);
+        fails(end.result(), &[WSAEMSGSIZE]);
+    });
+}
+
+// W test_tcp_reset; D send.
+#[test]
+fn er_03_sending_on_a_reset_connection_fails_and_is_no_signal() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let (c, d) = pair_of(family);
+            reset(&a);
+            readable(&b);
+            for _ in 0..3 {
+                fails(b.send(b"x"), &[WSAECONNRESET, WSAECONNABORTED]);
+            }
+            // Another connection knows nothing of it.
+            d.send(b"y").unwrap();
+            assert_eq!(recv_exactly(&c, 1), b"y");
+        }
+    });
+}
+
+// W test_listen; D listen.
+#[test]
+fn er_04_listen_binds_nothing_implicitly() {
+    promise(|| {
+        for family in families() {
+            let socket = stream(family);
+            fails(socket.listen(BACKLOG_MAX), &[WSAEINVAL]);
+            fails(socket.local_addr(), &[WSAEINVAL]);
+            // After a bind the same socket listens, and again is no error.
+            socket.bind(any(family)).unwrap();
+            socket.listen(5).unwrap();
+            socket.listen(BACKLOG_MAX).unwrap();
+            stream(family).connect(socket.local_addr().unwrap()).unwrap();
+        }
+    });
+}
+
+// W test_listen, test_bind.
+#[test]
+fn er_05_a_second_bind_and_an_address_in_use() {
+    promise(|| {
+        for family in families() {
+            let (first, address) = listener(family);
+            fails(first.bind(any(family)), &[WSAEINVAL]);
+            let second = stream(family);
+            fails(second.bind(address), &[WSAEADDRINUSE]);
+            // The refused socket is as new; the first one still listens.
+            second.bind(any(family)).unwrap();
+            fails(second.bind(any(family)), &[WSAEINVAL]);
+            stream(family).connect(address).unwrap();
+            first.accept().unwrap();
+        }
+    });
+}
+
+// D SO_EXCLUSIVEADDRUSE: asked for on both sides, nobody steals the port.
+#[test]
+fn er_05_a_listener_with_an_exclusive_address_is_not_robbed() {
+    promise(|| {
+        let first = stream(Family::V4);
+        first.set_exclusive_address().unwrap();
+        first.bind(any(Family::V4)).unwrap();
+        first.listen(5).unwrap();
+        let second = stream(Family::V4);
+        second.set_exclusive_address().unwrap();
+        // Windows answers 10013 to one who asks for a place that is taken exclusively.
+        let address = first.local_addr().unwrap();
+        let robbed = second.bind(address).and_then(|()| second.listen(5));
+        fails(robbed, &[WSAEADDRINUSE, WSAEACCES]);
+    });
+}
+
+// W test_connect.
+#[test]
+fn er_06_accept_needs_a_listener_and_connect_none() {
+    promise(|| {
+        for family in families() {
+            let fresh = stream(family);
+            fails(fresh.accept(), &[WSAEINVAL]);
+            fresh.bind(any(family)).unwrap();
+            fails(fresh.accept(), &[WSAEINVAL]);
+            let (connected, _peer) = pair_of(family);
+            fails(connected.accept(), &[WSAEINVAL]);
+            let (one, _) = listener(family);
+            let (_other, address) = listener(family);
+            fails(one.connect(address), &[WSAEINVAL]);
+            // It went on listening.
+            stream(family).connect(one.local_addr().unwrap()).unwrap();
+            one.accept().unwrap();
+        }
+    });
+}
+
+// W test_getsockname, test_getpeername.
+#[test]
+fn er_07_addresses_that_are_not_there_yet() {
+    promise(|| {
+        for family in families() {
+            for kind in [Kind::Stream, Kind::Datagram] {
+                let socket = Socket::new(family, kind).unwrap();
+                fails(socket.local_addr(), &[WSAEINVAL]);
+                fails(socket.peer_addr(), &[WSAENOTCONN]);
+                socket.bind(any(family)).unwrap();
+                let address = socket.local_addr().unwrap();
+                assert_eq!(address.ip(), any(family).ip());
+                assert_ne!(address.port(), 0);
+                fails(socket.peer_addr(), &[WSAENOTCONN]);
+            }
+            let (a, b) = pair_of(family);
+            assert_eq!(a.peer_addr(), b.local_addr());
+            assert_eq!(a.local_addr(), b.peer_addr());
+        }
+    });
+}
+
+// W test_listen.
+#[test]
+fn er_08_a_datagram_socket_does_not_listen() {
+    promise(|| {
+        let (bound, _) = datagram(Family::V4);
+        fails(bound.listen(5), &[WSAEOPNOTSUPP]);
+    });
+}
+
+// W test_listen: also when it is not bound.
+#[test]
+fn er_08_a_datagram_socket_that_is_not_bound_does_not_listen_either() {
+    promise(|| {
+        let unbound = Socket::new(Family::V4, Kind::Datagram).unwrap();
+        fails(unbound.listen(5), &[WSAEOPNOTSUPP]);
+    });
+}
+
+// D closesocket, CloseHandle: the numbers of closed things.
+#[test]
+fn er_01_closed_handles_have_their_two_numbers() {
+    promise(|| {
+        let socket = stream(Family::V4);
+        socket.close().unwrap();
+        fails(socket.shutdown(Shutdown::Both), &[WSAENOTSOCK]);
+        let port = CompletionPort::new(0).unwrap();
+        port.close().unwrap();
+        fails(port.get(Some(Duration::ZERO)), &[ERROR_INVALID_HANDLE]);
+    });
+}

@@ -1,0 +1,740 @@
+//! CP: completion ports. Who is released, and how many at a time, stands in a file of its own below.
+
+mod release;
+
+use crate::harness::*;
+use doorbell_winsock::error::*;
+use doorbell_winsock::overlapped::{OpId, ToPort};
+use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::socket::Flags;
+use doorbell_winsock::{Completion, CompletionPort, Family, Packet, Shutdown, Socket, Started};
+use std::collections::HashSet;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Up to `max` packets, from at least one on.
+#[track_caller]
+fn batch(port: &CompletionPort, max: usize) -> Vec<Packet> {
+    let mut packets = Vec::new();
+    let count = port.get_many(&mut packets, max, Some(SOON), Alertable::No).expect("packets");
+    assert_eq!(count, packets.len());
+    assert!((1..=max).contains(&count), "{count} packets");
+    packets
+}
+
+/// The key of a posted packet, the id of an operation's.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+enum Seen {
+    Posted(usize),
+    Io(OpId),
+}
+
+fn seen(packet: &Packet) -> Seen {
+    match packet {
+        Packet::Posted { key, .. } => Seen::Posted(*key),
+        Packet::Io(end) => Seen::Io(end.id()),
+    }
+}
+
+// D CreateIoCompletionPort; W test_completion_port.
+#[test]
+fn cp_01_a_port_serves_any_number_of_sockets_each_under_its_key() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        no_packet(&port);
+        let keys = [0, 1, usize::MAX, 7, 7];
+        let pairs: Vec<(Socket, Socket)> = keys.iter().map(|_| pair()).collect();
+        for ((_, b), key) in pairs.iter().zip(keys) {
+            port.associate(b, key).unwrap();
+            recv_pending(b, 4);
+        }
+        for ((a, _), key) in pairs.iter().zip(keys) {
+            a.send(b"x").unwrap();
+            let end = next_end(&port);
+            assert_eq!((end.key(), Packet::Io(end).key()), (key, key));
+        }
+        no_packet(&port);
+    });
+}
+
+// D CreateIoCompletionPort; P8.
+#[test]
+fn cp_02_a_socket_is_associated_once() {
+    promise(|| {
+        let (a, b) = pair();
+        let (one, other) = (port_with(&[(&b, 1)]), CompletionPort::new(0).unwrap());
+        for _ in 0..2 {
+            fails(one.associate(&b, 2), &[ERROR_INVALID_PARAMETER]);
+            fails(other.associate(&b, 3), &[ERROR_INVALID_PARAMETER]);
+            fails(one.associate(&b, 1), &[ERROR_INVALID_PARAMETER]);
+        }
+        recv_pending(&b, 4);
+        a.send(b"x").unwrap();
+        assert_eq!(next_end(&one).key(), 1);
+        no_packet(&other);
+        // The peer's end is another socket.
+        other.associate(&a, 4).unwrap();
+        let closed = stream(Family::V4);
+        closed.close().unwrap();
+        fails(other.associate(&closed, 5), &[WSAENOTSOCK, ERROR_INVALID_HANDLE]);
+    });
+}
+
+// D GetQueuedCompletionStatus: success at once is told by a packet too.
+#[test]
+fn cp_03_an_operation_that_succeeds_at_once_posts_a_packet() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let port = port_with(&[(&a, 1), (&b, 2)]);
+            for _ in 0..20 {
+                let sent = started(a.send_overlapped(b"x".to_vec(), ToPort));
+                arrived(&b, 1);
+                let taken = started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
+                for (id, key) in [(sent, 1), (taken, 2)] {
+                    let end = next_end(&port);
+                    assert_eq!((end.id(), end.key(), end.result()), (id, key, Ok(1)));
+                }
+            }
+            no_packet(&port);
+        }
+    });
+}
+
+// W test_completion_port.
+#[test]
+fn cp_04_a_pending_operation_posts_exactly_one_packet_whatever_the_outcome() {
+    promise(|| {
+        type Outcome = (fn(&Socket, &Socket), i32);
+        let outcomes: [Outcome; 4] = [
+            (|a, _| _ = a.send(b"x"), 0),
+            (|a, _| a.close().unwrap(), 0),
+            (|a, _| reset(a), ERROR_NETNAME_DELETED),
+            (|_, b| b.cancel(None).unwrap(), WSA_OPERATION_ABORTED),
+        ];
+        for (cause, code) in outcomes {
+            let (a, b) = pair();
+            let port = port_with(&[(&b, 1)]);
+            let id = recv_pending(&b, 4);
+            no_packet(&port);
+            cause(&a, &b);
+            let end = next_end(&port);
+            assert_eq!((end.id(), end.system_code()), (id, code));
+            no_packet(&port);
+        }
+    });
+}
+
+// W test_completion_port.
+#[test]
+fn cp_05_an_operation_refused_at_once_posts_nothing() {
+    promise(|| {
+        let fresh = stream(Family::V4);
+        let (a, _b) = pair();
+        let port = port_with(&[(&fresh, 1), (&a, 2)]);
+        a.shutdown(Shutdown::Both).unwrap();
+        for _ in 0..3 {
+            refused(fresh.recv_overlapped(vec![0; 4], Flags::NONE, ToPort), &[WSAENOTCONN]);
+            refused(fresh.send_overlapped(vec![0; 4], ToPort), &[WSAENOTCONN]);
+            refused(a.recv_overlapped(vec![0; 4], Flags::NONE, ToPort), &[WSAESHUTDOWN]);
+            refused(a.send_overlapped(vec![0; 4], ToPort), &[WSAESHUTDOWN]);
+        }
+        no_packet(&port);
+    });
+}
+
+// D GetQueuedCompletionStatus; miow issue 25.
+#[test]
+fn cp_06_a_failed_operation_is_a_packet_and_no_packet_is_an_error() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        for timeout in [Duration::ZERO, Duration::from_millis(50)] {
+            let start = Instant::now();
+            fails(port.get(Some(timeout)), &[WAIT_TIMEOUT]);
+            assert!(start.elapsed() >= timeout);
+            let mut packets = Vec::new();
+            fails(port.get_many(&mut packets, 4, Some(timeout), Alertable::No), &[WAIT_TIMEOUT]);
+            assert!(packets.is_empty());
+        }
+        recv_pending(&b, 4);
+        reset(&a);
+        match port.get(Some(SOON)) {
+            Ok(Packet::Io(end)) => assert_eq!((end.key(), end.system_code()), (1, ERROR_NETNAME_DELETED)),
+            other => panic!("{other:?}"),
+        }
+        fails(port.get(Some(Duration::ZERO)), &[WAIT_TIMEOUT]);
+    });
+}
+
+// W test_connect_completion_port, test_shutdown_completion_port.
+#[test]
+fn cp_07_plain_calls_post_nothing() {
+    promise(|| {
+        let (listener, address) = listener(Family::V4);
+        let client = stream(Family::V4);
+        let port = port_with(&[(&listener, 1), (&client, 2)]);
+        client.connect(address).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        port.associate(&server, 3).unwrap();
+        client.send(b"x").unwrap();
+        assert_eq!(server.recv(&mut [0; 4]), Ok(1));
+        server.send(b"y").unwrap();
+        assert_eq!(client.recv(&mut [0; 4]), Ok(1));
+        client.shutdown(Shutdown::Send).unwrap();
+        assert_eq!(server.recv(&mut [0; 4]), Ok(0));
+        server.shutdown(Shutdown::Both).unwrap();
+        let (a, _) = datagram(Family::V4);
+        let (b, b_name) = datagram(Family::V4);
+        port.associate(&b, 4).unwrap();
+        a.send_to(b"z", b_name).unwrap();
+        b.recv_from(&mut [0; 4]).unwrap();
+        no_packet(&port);
+    });
+}
+
+// D SetFileCompletionNotificationModes.
+#[test]
+fn cp_10_in_skip_mode_success_at_once_posts_nothing_and_the_rest_does() {
+    promise(|| {
+        let (a, b) = pair();
+        let (c, d) = pair();
+        let port = port_with(&[(&a, 1), (&b, 2), (&d, 3)]);
+        a.skip_completion_port_on_success().unwrap();
+        b.skip_completion_port_on_success().unwrap();
+        let mut at_once = 0;
+        for _ in 0..20 {
+            for start in [a.send_overlapped(b"x".to_vec(), ToPort), {
+                arrived(&b, 1);
+                b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort)
+            }] {
+                match start.unwrap() {
+                    Started::Done(mut end) => {
+                        at_once += 1;
+                        assert_eq!(end.result(), Ok(1));
+                        assert!(end.take_buffer::<Vec<u8>>().is_some());
+                    }
+                    Started::Pending(id) => assert_eq!(next_end(&port).id(), id),
+                    Started::Queued(id) => panic!("{id:?} has a packet"),
+                }
+            }
+        }
+        assert!(at_once > 0, "nothing succeeded at once");
+        // Pending ones post, and so do failures.
+        recv_pending(&b, 4);
+        a.send(b"y").unwrap();
+        assert_eq!(next_end(&port).result(), Ok(1));
+        recv_pending(&b, 4);
+        b.cancel(None).unwrap();
+        fails(next_end(&port).result(), &[WSA_OPERATION_ABORTED]);
+        // Another socket of the port has its own mode.
+        c.send(b"z").unwrap();
+        arrived(&d, 1);
+        started(d.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
+        assert_eq!(next_end(&port).key(), 3);
+        no_packet(&port);
+    });
+}
+
+// WK test_post_completion.
+#[test]
+fn cp_12_a_posted_packet_comes_out_as_it_was_posted() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let posts = [(5, 6, 0), (123, 456, 0xDEAD), (0, 0, 0), (u32::MAX, usize::MAX, usize::MAX), (1, 0, 1)];
+        for (bytes, key, token) in posts {
+            port.post(bytes, key, token).unwrap();
+            assert_eq!(next_posted(&port), (bytes, key, token));
+        }
+        for (bytes, key, token) in posts {
+            port.post(bytes, key, token).unwrap();
+        }
+        for (packet, (bytes, key, token)) in batch(&port, 10).iter().zip(posts) {
+            assert!(matches!(packet, Packet::Posted { bytes: b, key: k, token: t }
+                if (*b, *k, *t) == (bytes, key, token)));
+            assert_eq!(packet.key(), key);
+        }
+        no_packet(&port);
+    });
+}
+
+// D I/O Completion Ports.
+#[test]
+fn cp_13_packets_come_out_in_the_order_they_were_queued() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&a, 1), (&b, 2)]);
+        // Operations that end at once, posts between them.
+        let mut expected = Vec::new();
+        for number in 0..300 {
+            port.post(0, number, 0).unwrap();
+            expected.push(Seen::Posted(number));
+            if number % 3 == 0 {
+                a.send(b"x").unwrap();
+                arrived(&b, 1);
+                expected.push(Seen::Io(started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort))));
+            }
+        }
+        let mut got = Vec::new();
+        while got.len() < expected.len() {
+            // Singly and in batches.
+            if got.len() % 2 == 0 {
+                got.push(seen(&port.get(Some(SOON)).unwrap()));
+            } else {
+                got.extend(batch(&port, 7).iter().map(seen));
+            }
+        }
+        assert_eq!(got, expected);
+        no_packet(&port);
+    });
+}
+
+// D I/O Completion Ports: an operation that pended has its place where it ended.
+#[test]
+fn cp_13_an_operation_that_pended_has_its_place_between_two_posts() {
+    promise(|| {
+        for _ in 0..5 {
+            let (a, b) = pair();
+            let port = port_with(&[(&b, 1)]);
+            let id = recv_pending(&b, 4);
+            port.post(0, 10, 0).unwrap();
+            a.send(b"x").unwrap();
+            thread::sleep(SETTLE);
+            port.post(0, 11, 0).unwrap();
+            let order: Vec<_> = (0..3).map(|_| seen(&port.get(Some(SOON)).unwrap())).collect();
+            assert_eq!(order, [Seen::Posted(10), Seen::Io(id), Seen::Posted(11)]);
+        }
+    });
+}
+
+// D GetQueuedCompletionStatusEx; WK test_post_completion.
+#[test]
+fn cp_14_a_batch_takes_what_is_there_up_to_its_size() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        for key in 0..6 {
+            port.post(0, key, 0).unwrap();
+        }
+        let mut packets = Vec::new();
+        assert_eq!(port.get_many(&mut packets, 4, Some(SOON), Alertable::No), Ok(4));
+        // The next ones come behind those that are in the list.
+        assert_eq!(port.get_many(&mut packets, 4, Some(SOON), Alertable::No), Ok(2));
+        assert!(packets.iter().map(seen).eq((0..6).map(Seen::Posted)));
+        fails(port.get_many(&mut packets, 4, Some(Duration::ZERO), Alertable::No), &[WAIT_TIMEOUT]);
+        assert_eq!(packets.len(), 6);
+        // It does not wait to be filled, neither with packets there nor when the first one comes.
+        port.post(0, 9, 0).unwrap();
+        assert_eq!(port.get_many(&mut packets, 100, None, Alertable::No), Ok(1));
+        let waiter = {
+            let port = port.clone();
+            thread::spawn(move || batch(&port, 100).len())
+        };
+        thread::sleep(SETTLE);
+        port.post(0, 10, 0).unwrap();
+        assert_eq!(waiter.join().unwrap(), 1);
+        // Many more than any batch of the system.
+        for key in 0..1000 {
+            port.post(0, key, 0).unwrap();
+        }
+        let mut got = Vec::new();
+        while got.len() < 1000 {
+            got.extend(batch(&port, 600).iter().map(seen));
+        }
+        assert!(got.into_iter().eq((0..1000).map(Seen::Posted)));
+    });
+}
+
+// D GetQueuedCompletionStatusEx.
+#[test]
+fn cp_15_a_batch_succeeds_with_failed_operations_in_it() {
+    promise(|| {
+        let (a, b) = pair();
+        let (c, d) = pair();
+        let port = port_with(&[(&b, 1), (&d, 2)]);
+        recv_pending(&b, 4);
+        recv_pending(&d, 4);
+        reset(&a);
+        c.send(b"x").unwrap();
+        thread::sleep(SETTLE);
+        port.post(0, 3, 0).unwrap();
+        let mut packets = Vec::new();
+        while packets.len() < 3 {
+            packets.extend(batch(&port, 10));
+        }
+        let codes: HashSet<_> = packets
+            .iter()
+            .map(|packet| match packet {
+                Packet::Io(end) => (end.key(), end.system_code()),
+                Packet::Posted { key, .. } => (*key, 0),
+            })
+            .collect();
+        assert_eq!(codes, HashSet::from([(1, ERROR_NETNAME_DELETED), (2, 0), (3, 0)]));
+    });
+}
+
+// D I/O Completion Ports.
+#[test]
+fn cp_18_each_packet_goes_to_exactly_one_thread() {
+    promise(|| {
+        const PACKETS: usize = 10_000;
+        let port = CompletionPort::new(0).unwrap();
+        let threads: Vec<_> = (0..4)
+            .map(|number| {
+                let port = port.clone();
+                thread::spawn(move || {
+                    let mut got = Vec::new();
+                    loop {
+                        // Two take singly, two in batches.
+                        let packets =
+                            if number < 2 { vec![port.get(Some(SOON)).unwrap()] } else { batch(&port, 16) };
+                        let stops = packets.iter().filter(|packet| packet.key() == PACKETS).count();
+                        got.extend(packets.iter().map(Packet::key).filter(|key| *key < PACKETS));
+                        if stops > 0 {
+                            // Those of the others go back.
+                            (1..stops).for_each(|_| port.post(0, PACKETS, 0).unwrap());
+                            return got;
+                        }
+                    }
+                })
+            })
+            .collect();
+        for key in 0..PACKETS {
+            port.post(0, key, 0).unwrap();
+        }
+        (0..4).for_each(|_| port.post(0, PACKETS, 0).unwrap());
+        let mut all: Vec<_> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
+        all.sort_unstable();
+        assert!(all.into_iter().eq(0..PACKETS));
+        no_packet(&port);
+    });
+}
+
+// D I/O Completion Ports: the same of operations on many sockets.
+#[test]
+fn cp_18_each_end_of_an_operation_goes_to_exactly_one_thread() {
+    promise(|| {
+        const ROUNDS: u8 = 50;
+        let port = CompletionPort::new(0).unwrap();
+        let pairs: Vec<(Socket, Socket)> = (0..16).map(|_| pair()).collect();
+        for (key, (_, b)) in pairs.iter().enumerate() {
+            port.associate(b, key).unwrap();
+        }
+        let (tell, told) = mpsc::channel();
+        let servers: Vec<Socket> = pairs.iter().map(|(_, b)| b.clone()).collect();
+        for _ in 0..4 {
+            let (port, tell, servers) = (port.clone(), tell.clone(), servers.clone());
+            thread::spawn(move || {
+                while let Ok(Packet::Io(end)) = port.get(None) {
+                    let key = end.key();
+                    tell.send((key, received(end))).ok();
+                    started(servers[key].recv_overlapped(vec![0; 1], Flags::NONE, ToPort));
+                }
+            });
+        }
+        for server in &servers {
+            recv_pending(server, 1);
+        }
+        for round in 0..ROUNDS {
+            for (a, _) in &pairs {
+                a.send(&[round]).unwrap();
+            }
+        }
+        let mut got = vec![Vec::new(); 16];
+        for _ in 0..16 * u32::from(ROUNDS) {
+            let (key, bytes) = told.recv_timeout(SOON).expect("a byte is missing");
+            got[key].extend(bytes);
+        }
+        assert!(told.recv_timeout(SILENCE).is_err(), "one too many");
+        for mut bytes in got {
+            bytes.sort_unstable();
+            assert!(bytes.into_iter().eq(0..ROUNDS));
+        }
+        port.close().unwrap();
+    });
+}
+
+// D GetQueuedCompletionStatus: closing a socket does not take back what is queued.
+#[test]
+fn cp_25_a_queued_packet_outlives_its_socket() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 77)]);
+        a.send(b"x").unwrap();
+        arrived(&b, 1);
+        let id = started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
+        thread::sleep(Duration::from_millis(20));
+        b.close().unwrap();
+        let end = next_end(&port);
+        assert_eq!((end.id(), end.key()), (id, 77));
+        assert_eq!(received(end), b"x");
+        no_packet(&port);
+    });
+}
+
+// P8; D CreateIoCompletionPort.
+#[test]
+fn cp_26_an_operation_started_before_the_association_posts_after_it() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            // Started by this thread, and by one that is gone when they end, but not before the association (OV-15).
+            let first = recv_pending(&b, 2);
+            let (tell, told) = mpsc::channel();
+            let (go, wait) = mpsc::channel::<()>();
+            let starter = {
+                let b = b.clone();
+                thread::spawn(move || {
+                    tell.send(recv_pending(&b, 2)).unwrap();
+                    wait.recv().unwrap();
+                })
+            };
+            let ids = [first, told.recv().unwrap()];
+            let port = CompletionPort::new(0).unwrap();
+            port.associate(&b, 5).unwrap();
+            go.send(()).unwrap();
+            starter.join().unwrap();
+            no_packet(&port);
+            a.send(b"1122").unwrap();
+            let mut ends = [next_end(&port), next_end(&port)];
+            ends.sort_by_key(Completion::id);
+            assert_eq!(ends.each_ref().map(|end| (end.id(), end.key())), ids.map(|id| (id, 5)));
+            assert_eq!(ends.map(received), [b"11", b"22"]);
+        }
+    });
+}
+
+// W test_completion_port.
+#[test]
+fn cp_27_a_duplicate_shares_the_association() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 3)]);
+        let twin = b.duplicate().unwrap();
+        fails(port.associate(&twin, 4), &[ERROR_INVALID_PARAMETER]);
+        recv_pending(&twin, 4);
+        a.send(b"x").unwrap();
+        let end = next_end(&port);
+        assert_eq!((end.key(), end.result()), (3, Ok(1)));
+    });
+}
+
+// W test_completion_port.
+#[test]
+fn cp_27_operations_end_only_when_the_last_duplicate_is_closed() {
+    promise(|| {
+        for first in [false, true] {
+            let (one, address) = listener(Family::V4);
+            let port = port_with(&[(&one, 3)]);
+            let twin = one.duplicate().unwrap();
+            let socket = Socket::for_accept(Family::V4).unwrap();
+            let id = pending(one.accept_ex(&socket, NOTHING, ToPort));
+            // In either order.
+            let (now, then) = if first { (one, twin) } else { (twin, one) };
+            now.close().unwrap();
+            no_packet(&port);
+            then.close().unwrap();
+            let end = next_end(&port);
+            assert_eq!((end.id(), end.key(), end.system_code()), (id, 3, WSA_OPERATION_ABORTED));
+            fails(stream(Family::V4).connect(address), &[WSAECONNREFUSED]);
+        }
+    });
+}
+
+// WA test_async_thread_termination.
+#[test]
+fn cp_28_operations_survive_the_thread_that_started_them() {
+    promise(|| {
+        let (a, b) = pair();
+        let (listener, address) = listener(Family::V4);
+        let (c, d) = pair();
+        let port = port_with(&[(&b, 1), (&listener, 2), (&d, 3)]);
+        {
+            let (b, listener, d) = (b.clone(), listener.clone(), d.clone());
+            let starter = thread::spawn(move || {
+                recv_pending(&b, 4);
+                let socket = Socket::for_accept(Family::V4).unwrap();
+                pending(listener.accept_ex(&socket, NOTHING, ToPort));
+                pending(d.send_overlapped(pattern(8 << 20, 1), ToPort));
+            });
+            starter.join().unwrap();
+        }
+        no_packet(&port);
+        a.send(b"x").unwrap();
+        let end = next_end(&port);
+        assert_eq!((end.key(), end.result()), (1, Ok(1)));
+        let client = stream(Family::V4);
+        client.connect(address).unwrap();
+        let mut end = next_end(&port);
+        assert_eq!((end.key(), end.result()), (2, Ok(0)));
+        assert_eq!(end.take_accepted().unwrap().peer_addr(), client.local_addr());
+        same_bytes(&recv_exactly(&c, 8 << 20), &pattern(8 << 20, 1));
+        let end = next_end(&port);
+        assert_eq!((end.key(), end.result()), (3, Ok(8 << 20)));
+    });
+}
+
+// WA test_async_thread_termination: a worker that served a port is gone, and the port and its sockets are not.
+#[test]
+fn cp_28_a_worker_may_leave_with_operations_pending() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        recv_pending(&b, 1);
+        for number in 0..20u8 {
+            let worker = {
+                let (port, b) = (port.clone(), b.clone());
+                thread::spawn(move || {
+                    let got = received(next_end(&port));
+                    started(b.recv_overlapped(vec![0; 1], Flags::NONE, ToPort));
+                    got
+                })
+            };
+            a.send(&[number]).unwrap();
+            assert_eq!(worker.join().unwrap(), [number]);
+        }
+        no_packet(&port);
+    });
+}
+
+// D I/O Completion Ports: what the packet's thread sees is final.
+#[test]
+fn cp_29_buffer_and_count_are_visible_to_the_thread_that_gets_the_packet() {
+    promise(|| {
+        const LEN: usize = 65536;
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        let (tell, told) = mpsc::channel();
+        let checker = {
+            let port = port.clone();
+            thread::spawn(move || {
+                while let Ok(Packet::Io(mut end)) = port.get(Some(SOON)) {
+                    let bytes = end.result().unwrap();
+                    let mut buffer: Vec<u8> = end.take_buffer().unwrap();
+                    buffer.truncate(bytes);
+                    if tell.send(buffer).is_err() {
+                        return;
+                    }
+                }
+            })
+        };
+        let mut block = vec![0; LEN];
+        for number in 0..1000usize {
+            block.fill(number as u8);
+            block[..8].copy_from_slice(&number.to_le_bytes());
+            a.send(&block).unwrap();
+            let mut got = Vec::new();
+            while got.len() < LEN {
+                started(b.recv_overlapped(vec![0; LEN - got.len()], Flags::NONE, ToPort));
+                got.extend(told.recv_timeout(SOON).unwrap());
+            }
+            same_bytes(&got, &block);
+        }
+        drop(told);
+        port.close().unwrap();
+        checker.join().unwrap();
+    });
+}
+
+// W test_completion_port.
+#[test]
+fn cp_31_closing_a_socket_with_nothing_pending_posts_nothing() {
+    promise(|| {
+        let (a, b) = pair();
+        let fresh = stream(Family::V4);
+        let (listener, _) = listener(Family::V4);
+        let port = port_with(&[(&b, 1), (&fresh, 2), (&listener, 3)]);
+        recv_pending(&b, 4);
+        a.send(b"x").unwrap();
+        next_end(&port);
+        for socket in [&b, &fresh, &listener] {
+            socket.close().unwrap();
+        }
+        no_packet(&port);
+    });
+}
+
+// P8; D CloseHandle.
+#[test]
+fn cp_32_closing_the_port_does_not_disturb_its_sockets() {
+    promise(|| {
+        let (a, b) = pair();
+        let (c, d) = pair();
+        let port = port_with(&[(&b, 1), (&d, 2)]);
+        recv_pending(&b, 3);
+        port.close().unwrap();
+        // One with nothing pending is as before; so is the sending side of the other.
+        c.send(b"x").unwrap();
+        assert_eq!(recv_exactly(&d, 1), b"x");
+        b.send(b"y").unwrap();
+        assert_eq!(recv_exactly(&a, 1), b"y");
+        // The first three bytes may go to the operation that pends.
+        a.send(b"abcdef").unwrap();
+        let rest = in_time({
+            let b = b.clone();
+            move || {
+                let mut got = vec![0; 6];
+                let len = b.recv(&mut got).unwrap();
+                got.truncate(len);
+                got
+            }
+        });
+        assert!(b"abcdef".ends_with(&rest) || b"abcdef".starts_with(&rest), "{rest:?}");
+        quiet(&a);
+        b.close().unwrap();
+        assert_eq!(a.recv(&mut [0; 4]).map_err(|e| e.code()), Ok(0));
+    });
+}
+
+// D GetQueuedCompletionStatusEx.
+#[test]
+fn cp_33_a_batch_of_no_room_is_an_error() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let mut packets = Vec::new();
+        fails(
+            port.get_many(&mut packets, 0, Some(Duration::ZERO), Alertable::No),
+            &[ERROR_INVALID_PARAMETER],
+        );
+        port.post(0, 1, 0).unwrap();
+        fails(port.get_many(&mut packets, 0, None, Alertable::No), &[ERROR_INVALID_PARAMETER]);
+        assert!(packets.is_empty());
+        assert_eq!(next_posted(&port), (0, 1, 0));
+    });
+}
+
+// D GetQueuedCompletionStatusEx: alertable with nothing queued for the thread is as not alertable.
+#[test]
+fn cp_16_an_alertable_wait_gives_packets_and_times_out() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let mut packets = Vec::new();
+        let start = Instant::now();
+        let limit = Duration::from_millis(50);
+        fails(port.get_many(&mut packets, 4, Some(limit), Alertable::Yes), &[WAIT_TIMEOUT]);
+        assert!(start.elapsed() >= limit);
+        port.post(0, 1, 0).unwrap();
+        assert_eq!(port.get_many(&mut packets, 4, None, Alertable::Yes), Ok(1));
+    });
+}
+
+// D CreateIoCompletionPort: a packet of another port's socket never comes here.
+#[test]
+fn cp_01_two_ports_share_nothing() {
+    promise(|| {
+        let (a, b) = pair();
+        let (c, d) = pair();
+        let (one, other) = (port_with(&[(&b, 1)]), port_with(&[(&d, 1)]));
+        recv_pending(&b, 4);
+        recv_pending(&d, 4);
+        one.post(0, 9, 0).unwrap();
+        assert_eq!(next_posted(&one), (0, 9, 0));
+        c.send(b"x").unwrap();
+        no_packet(&one);
+        assert_eq!(received(next_end(&other)), b"x");
+        a.send(b"y").unwrap();
+        no_packet(&other);
+        let end: Completion = next_end(&one);
+        assert_eq!(received(end), b"y");
+    });
+}

@@ -1,0 +1,403 @@
+//! CP: which waiting threads a port releases, how many run at a time, and what closing it does.
+
+use crate::harness::*;
+use doorbell_winsock::error::*;
+use doorbell_winsock::port::blocking;
+use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::{CompletionPort, Family, FdSet, Socket, host, select};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Starts threads that wait at the port one after the other; each takes one packet, tells its number, and ends.
+fn waiters(port: &CompletionPort, count: usize) -> mpsc::Receiver<usize> {
+    let (tell, told) = mpsc::channel();
+    for number in 0..count {
+        let (port, tell) = (port.clone(), tell.clone());
+        thread::spawn(move || {
+            if port.get(Some(Duration::from_secs(20))).is_ok() {
+                tell.send(number).ok();
+            }
+        });
+        // So that each waits before the next one comes.
+        thread::sleep(Duration::from_millis(50));
+    }
+    told
+}
+
+// D I/O Completion Ports.
+#[test]
+fn cp_19_waiting_threads_are_released_last_in_first_out() {
+    promise(|| {
+        for concurrency in [0, 1, 4] {
+            let port = CompletionPort::new(concurrency).unwrap();
+            let told = waiters(&port, 4);
+            for expected in (0..4).rev() {
+                port.post(0, 1, 0).unwrap();
+                assert_eq!(told.recv_timeout(SOON), Ok(expected), "concurrency {concurrency}");
+            }
+        }
+    });
+}
+
+// D I/O Completion Ports: the packets of operations are no other case.
+#[test]
+fn cp_19_packets_of_operations_release_in_that_order_too() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let pairs: Vec<(Socket, Socket)> = (0..4).map(|_| pair()).collect();
+        for (key, (_, b)) in pairs.iter().enumerate() {
+            port.associate(b, key).unwrap();
+            recv_pending(b, 4);
+        }
+        let told = waiters(&port, 4);
+        for (expected, (a, _)) in (0..4).rev().zip(&pairs) {
+            a.send(b"x").unwrap();
+            assert_eq!(told.recv_timeout(SOON), Ok(expected));
+        }
+    });
+}
+
+// D I/O Completion Ports: one packet at a time is one thread's work, whatever the number of threads.
+#[test]
+fn cp_19_one_packet_at_a_time_is_served_by_one_thread() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        let (tell, told) = mpsc::channel();
+        for number in 0..4 {
+            let (port, tell) = (port.clone(), tell.clone());
+            thread::spawn(move || {
+                while port.get(Some(Duration::from_secs(20))).is_ok() {
+                    tell.send(number).ok();
+                }
+            });
+            thread::sleep(Duration::from_millis(50));
+        }
+        for turn in 0..12 {
+            if turn % 2 == 0 {
+                port.post(0, 1, 0).unwrap();
+            } else {
+                recv_pending(&b, 1);
+                a.send(b"x").unwrap();
+            }
+            assert_eq!(told.recv_timeout(SOON), Ok(3), "turn {turn}");
+            // Until it waits again; a post before that may go to another one on any system.
+            thread::sleep(Duration::from_millis(50));
+        }
+        port.close().unwrap();
+    });
+}
+
+/// How many workers were at work at a time, when `packets` packets of `work` each were there for `threads` threads.
+fn peak(concurrency: u32, threads: usize, packets: usize, work: Duration) -> usize {
+    let port = CompletionPort::new(concurrency).unwrap();
+    let (running, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (tell, told) = mpsc::channel();
+    for _ in 0..threads {
+        let (port, running, peak, tell) = (port.clone(), running.clone(), peak.clone(), tell.clone());
+        thread::spawn(move || {
+            while port.get(None).is_ok() {
+                let now = running.fetch_add(1, Ordering::SeqCst) + 1;
+                peak.fetch_max(now, Ordering::SeqCst);
+                compute(work);
+                running.fetch_sub(1, Ordering::SeqCst);
+                tell.send(()).ok();
+            }
+        });
+    }
+    thread::sleep(SETTLE);
+    for _ in 0..packets {
+        port.post(0, 1, 0).unwrap();
+    }
+    for _ in 0..packets {
+        told.recv_timeout(SOON).expect("a packet was not served");
+    }
+    port.close().unwrap();
+    peak.load(Ordering::SeqCst)
+}
+
+// D I/O Completion Ports.
+#[test]
+fn cp_20_no_more_threads_run_than_the_concurrency_value_says() {
+    known_on_wine("D11", || {
+        assert_eq!(peak(1, 4, 24, Duration::from_millis(10)), 1);
+        assert_eq!(peak(2, 4, 24, Duration::from_millis(10)), 2);
+    });
+}
+
+// D I/O Completion Ports: a value above the number of threads limits nothing.
+#[test]
+fn cp_20_up_to_the_value_they_run_together() {
+    promise(|| {
+        assert_eq!(peak(4, 4, 24, Duration::from_millis(50)), 4);
+    });
+}
+
+// D I/O Completion Ports: while the one place is taken, packets of operations wait in their order like the others.
+#[test]
+fn cp_20_packets_wait_while_the_one_place_is_taken() {
+    known_on_wine("D11", || {
+        let (a, b) = pair();
+        let port = CompletionPort::new(1).unwrap();
+        port.associate(&b, 7).unwrap();
+        recv_pending(&b, 4);
+        let (tell, told) = mpsc::channel();
+        let go = Arc::new(AtomicBool::new(false));
+        for _ in 0..3 {
+            let (port, tell, go) = (port.clone(), tell.clone(), go.clone());
+            thread::spawn(move || {
+                while let Ok(packet) = port.get(None) {
+                    tell.send(packet.key()).ok();
+                    while packet.key() == 1 && !go.load(Ordering::SeqCst) {
+                        std::hint::spin_loop();
+                    }
+                }
+            });
+        }
+        thread::sleep(SETTLE);
+        port.post(0, 1, 0).unwrap();
+        assert_eq!(told.recv_timeout(SOON), Ok(1));
+        a.send(b"x").unwrap();
+        thread::sleep(SETTLE);
+        port.post(0, 2, 0).unwrap();
+        let early = told.recv_timeout(SILENCE);
+        go.store(true, Ordering::SeqCst);
+        assert!(early.is_err(), "a second thread ran beside the first: {early:?}");
+        assert_eq!(told.recv_timeout(SOON), Ok(7));
+        assert_eq!(told.recv_timeout(SOON), Ok(2));
+        port.close().unwrap();
+    });
+}
+
+// D I/O Completion Ports: a thread that ends gives its place back.
+#[test]
+fn cp_20_a_thread_that_ends_frees_its_place() {
+    promise(|| {
+        let port = CompletionPort::new(1).unwrap();
+        for _ in 0..10 {
+            let taker = port.clone();
+            port.post(0, 1, 0).unwrap();
+            // It takes a packet and goes, without ever asking again.
+            thread::spawn(move || taker.get(Some(SOON)).map(drop)).join().unwrap().unwrap();
+        }
+        let told = waiters(&port, 1);
+        port.post(0, 1, 0).unwrap();
+        assert_eq!(told.recv_timeout(SOON), Ok(0));
+    });
+}
+
+/// Concurrency 1 and two workers: the first waits inside its work until the second has had the next packet.
+fn frees_its_place(wait: impl FnOnce(&Socket, mpsc::Receiver<()>) + Send + 'static) {
+    let port = CompletionPort::new(1).unwrap();
+    let (mine, peer) = pair();
+    let (served, second_served) = mpsc::channel();
+    let (entered, first_entered) = mpsc::channel();
+    let first = {
+        let port = port.clone();
+        thread::spawn(move || {
+            assert_eq!(next_posted(&port).1, 1);
+            entered.send(()).unwrap();
+            wait(&mine, second_served);
+        })
+    };
+    port.post(0, 1, 0).unwrap();
+    first_entered.recv_timeout(SOON).unwrap();
+    let second = {
+        let port = port.clone();
+        thread::spawn(move || {
+            let got = next_posted(&port).1;
+            served.send(()).ok();
+            peer.send(b"x").unwrap();
+            got
+        })
+    };
+    thread::sleep(Duration::from_millis(50));
+    port.post(0, 2, 0).unwrap();
+    assert!(within(SOON, || second.is_finished()), "the second worker was never released");
+    assert_eq!(second.join().unwrap(), 2);
+    first.join().unwrap();
+}
+
+// D I/O Completion Ports.
+#[test]
+fn cp_21_a_thread_that_blocks_frees_its_place() {
+    promise(|| {
+        frees_its_place(|_, served| blocking(|| served.recv_timeout(SOON)).unwrap());
+        // The waits of this crate know it by themselves.
+        frees_its_place(|socket, _| assert_eq!(socket.recv(&mut [0; 4]), Ok(1)));
+        frees_its_place(|socket, _| readable(socket));
+        frees_its_place(|socket, _| {
+            let mut read = FdSet::from_iter([socket]);
+            assert_eq!(select(Some(&mut read), None, None, None), Ok(1));
+        });
+    });
+}
+
+// D I/O Completion Ports: with packets queued before the first one blocks.
+#[test]
+fn cp_21_a_packet_that_waits_is_given_out_when_the_place_becomes_free() {
+    promise(|| {
+        let port = CompletionPort::new(1).unwrap();
+        let (served, second_served) = mpsc::channel();
+        let workers: Vec<_> = [Some(second_served), None]
+            .into_iter()
+            .map(|wait| {
+                let (port, served) = (port.clone(), served.clone());
+                let worker = thread::spawn(move || {
+                    next_posted(&port);
+                    if let Some(wait) = wait {
+                        compute(Duration::from_millis(100));
+                        blocking(|| wait.recv_timeout(SOON)).expect("the other one never got the packet");
+                    } else {
+                        served.send(()).ok();
+                    }
+                });
+                thread::sleep(Duration::from_millis(50));
+                worker
+            })
+            .rev()
+            .collect();
+        // Last in, first out gives the second worker the first packet; either order must end.
+        port.post(0, 1, 0).unwrap();
+        port.post(0, 2, 0).unwrap();
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
+// D I/O Completion Ports: behind the block it counts again.
+#[test]
+fn cp_21_after_the_block_the_thread_counts_again() {
+    known_on_wine("D11", || {
+        let port = CompletionPort::new(1).unwrap();
+        let (tell, told) = mpsc::channel();
+        for _ in 0..2 {
+            let (port, tell) = (port.clone(), tell.clone());
+            thread::spawn(move || {
+                while let Ok(packet) = port.get(None) {
+                    blocking(|| thread::sleep(Duration::from_millis(20)));
+                    tell.send((packet.key(), Instant::now())).ok();
+                    compute(Duration::from_millis(300));
+                }
+            });
+        }
+        thread::sleep(SETTLE);
+        port.post(0, 1, 0).unwrap();
+        let (key, began) = told.recv_timeout(SOON).unwrap();
+        assert_eq!(key, 1);
+        port.post(0, 2, 0).unwrap();
+        let (key, next) = told.recv_timeout(SOON).unwrap();
+        assert_eq!(key, 2);
+        assert!(
+            next - began >= Duration::from_millis(300),
+            "the second ran beside it after {:?}",
+            next - began
+        );
+        port.close().unwrap();
+    });
+}
+
+// D CreateIoCompletionPort.
+#[test]
+fn cp_22_a_value_of_0_stands_for_the_number_of_processors() {
+    known_on_wine("D11", || {
+        let processors = host::processors();
+        let found = peak(0, processors + 2, 12 * processors, Duration::from_millis(30));
+        assert_eq!(found, processors);
+    });
+}
+
+// D GetQueuedCompletionStatus.
+#[test]
+fn cp_23_closing_the_port_releases_every_thread() {
+    promise(|| {
+        let (_a, b) = pair();
+        let port = CompletionPort::new(1).unwrap();
+        port.associate(&b, 1).unwrap();
+        recv_pending(&b, 4);
+        let threads: Vec<_> = (0..6)
+            .map(|number| {
+                let port = port.clone();
+                thread::spawn(move || {
+                    let limit = (number % 2 == 0).then_some(Duration::from_secs(25));
+                    let mut packets = Vec::new();
+                    if number < 3 {
+                        port.get(limit).map(drop)
+                    } else {
+                        port.get_many(&mut packets, 8, limit, Alertable::No).map(drop)
+                    }
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(200));
+        port.close().unwrap();
+        for thread in threads {
+            assert!(within(SOON, || thread.is_finished()), "a thread sleeps on");
+            fails(thread.join().unwrap(), &[ERROR_ABANDONED_WAIT_0]);
+        }
+    });
+}
+
+// P8.
+#[test]
+fn cp_24_a_closed_port_is_an_invalid_handle() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let clone = port.clone();
+        port.close().unwrap();
+        for port in [&port, &clone] {
+            fails(port.post(1, 2, 3), &[ERROR_INVALID_HANDLE]);
+            fails(port.get(None), &[ERROR_INVALID_HANDLE]);
+            fails(port.get(Some(Duration::ZERO)), &[ERROR_INVALID_HANDLE]);
+            fails(port.get_many(&mut Vec::new(), 4, None, Alertable::No), &[ERROR_INVALID_HANDLE]);
+            fails(port.associate(&stream(Family::V4), 1), &[ERROR_INVALID_HANDLE]);
+            fails(port.close(), &[ERROR_INVALID_HANDLE]);
+        }
+    });
+}
+
+// D CloseHandle: a port is closed by the drop of its last clone, not before.
+#[test]
+fn cp_24_a_port_lives_as_long_as_its_last_clone() {
+    promise(|| {
+        let port = CompletionPort::new(0).unwrap();
+        drop(port.clone());
+        port.post(1, 2, 3).unwrap();
+        assert_eq!(next_posted(&port), (1, 2, 3));
+    });
+}
+
+// D I/O Completion Ports: a wake is never lost, with posts from many threads and short waits.
+#[test]
+fn cp_18_no_wake_is_lost() {
+    promise(|| {
+        for concurrency in [1, 2, 8] {
+            let port = CompletionPort::new(concurrency).unwrap();
+            let served = Arc::new(AtomicUsize::new(0));
+            for _ in 0..3 {
+                let (port, served) = (port.clone(), served.clone());
+                thread::spawn(move || {
+                    loop {
+                        match port.get(Some(Duration::from_secs(20))) {
+                            Ok(_) => served.fetch_add(1, Ordering::SeqCst),
+                            Err(_) => break,
+                        };
+                    }
+                });
+            }
+            for number in 1..=2000 {
+                port.post(0, number, 0).unwrap();
+                if number % 2 == 0 {
+                    assert!(
+                        within(SOON, || served.load(Ordering::SeqCst) == number),
+                        "packet {number} is stuck"
+                    );
+                }
+            }
+            port.close().unwrap();
+        }
+    });
+}

@@ -1,0 +1,459 @@
+//! BL: blocking sockets. The other groups of plain calls stand in files of their own below.
+
+mod close;
+mod datagram;
+mod mode;
+mod shutdown;
+
+use crate::harness::*;
+use doorbell_winsock::error::*;
+use doorbell_winsock::socket::Flags;
+use doorbell_winsock::{Family, Shutdown, Socket};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+// D recv; W do_synchronous_recv.
+#[test]
+fn bl_01_a_blocking_recv_waits_and_takes_what_is_there() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let (_c, d) = pair_of(family);
+            let start = Instant::now();
+            let sender = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(100));
+                b.send(b"abc").unwrap();
+                b
+            });
+            let mut buffer = [0; 100];
+            assert_eq!(a.recv(&mut buffer), Ok(3));
+            assert!(start.elapsed() >= Duration::from_millis(100), "before anything was sent");
+            assert_eq!(&buffer[..3], b"abc");
+            // Up to the size of the buffer; the rest stays.
+            let b = sender.join().unwrap();
+            b.send(b"12345").unwrap();
+            arrived(&a, 5);
+            assert_eq!(a.recv(&mut buffer[..3]), Ok(3));
+            assert_eq!(a.recv(&mut buffer), Ok(2));
+            assert_eq!(&buffer[..2], b"45");
+            quiet(&d);
+        }
+    });
+}
+
+// D recv: each byte goes to one of the threads that wait.
+#[test]
+fn bl_01_two_threads_blocked_on_one_socket_share_what_comes() {
+    promise(|| {
+        let (a, b) = pair();
+        let (tell, told) = mpsc::channel();
+        for _ in 0..2 {
+            let (a, tell) = (a.clone(), tell.clone());
+            thread::spawn(move || tell.send(recv_exactly(&a, 1)));
+        }
+        thread::sleep(SETTLE);
+        b.send(b"1").unwrap();
+        assert_eq!(told.recv_timeout(SOON).unwrap(), b"1");
+        assert!(told.recv_timeout(SILENCE).is_err(), "one byte served two threads");
+        b.send(b"2").unwrap();
+        assert_eq!(told.recv_timeout(SOON).unwrap(), b"2");
+    });
+}
+
+// D recv; W test_shutdown.
+#[test]
+fn bl_02_the_end_of_the_stream_is_read_again_and_again() {
+    promise(|| {
+        for family in families() {
+            for half in [false, true] {
+                let (a, b) = pair_of(family);
+                b.send(b"last").unwrap();
+                if half {
+                    b.shutdown(Shutdown::Send).unwrap()
+                } else {
+                    b.close().unwrap()
+                }
+                assert_eq!(recv_exactly(&a, 4), b"last");
+                for _ in 0..3 {
+                    assert_eq!(a.recv(&mut [0; 8]), Ok(0));
+                }
+            }
+        }
+    });
+}
+
+// W test_tcp_reset.
+#[test]
+fn bl_03_a_reset_is_told_by_every_recv() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            reset(&b);
+            for _ in 0..3 {
+                fails(a.recv(&mut [0; 8]), &[WSAECONNRESET]);
+            }
+            // Also when the receive was waiting as it came.
+            let (a, b) = pair_of(family);
+            let waiting = thread::spawn(move || (a.recv(&mut [0; 8]), a.recv(&mut [0; 8])));
+            thread::sleep(SETTLE);
+            reset(&b);
+            let (first, second) = waiting.join().unwrap();
+            fails(first, &[WSAECONNRESET]);
+            fails(second, &[WSAECONNRESET]);
+        }
+    });
+}
+
+// W test_tcp_reset: other calls that see the error do not swallow it.
+#[test]
+fn bl_03_a_reset_stays_told_after_other_calls_have_seen_it() {
+    promise(|| {
+        type Look = fn(&Socket);
+        let looks: [Look; 4] = [
+            |s| _ = s.send(b"x"),
+            |s| _ = s.socket_error(),
+            |s| _ = s.recv_with(&mut [0; 4], Flags::PEEK),
+            readable,
+        ];
+        for look in looks {
+            let (a, b) = pair();
+            reset(&b);
+            readable(&a);
+            look(&a);
+            look(&a);
+            for _ in 0..2 {
+                fails(a.recv(&mut [0; 8]), &[WSAECONNRESET, WSAECONNABORTED]);
+            }
+        }
+    });
+}
+
+// W test_tcp_reset: unread data may still be read (Linux) or be dropped (Windows); a clean end never shows.
+#[test]
+fn bl_03_a_reset_behind_unread_data_is_never_a_clean_end() {
+    promise(|| {
+        let (a, b) = pair();
+        b.send(b"data").unwrap();
+        arrived(&a, 4);
+        reset(&b);
+        let mut buffer = [0; 8];
+        let mut got = Vec::new();
+        let error = loop {
+            match a.recv(&mut buffer) {
+                Ok(0) => panic!("a reset was told as a clean end"),
+                Ok(n) => got.extend_from_slice(&buffer[..n]),
+                Err(error) => break error,
+            }
+        };
+        is_one_of(error, &[WSAECONNRESET]);
+        assert!(b"data".starts_with(&got), "{got:?}");
+        fails(a.recv(&mut buffer), &[WSAECONNRESET]);
+    });
+}
+
+// W test_send.
+#[test]
+fn bl_04_a_blocking_send_returns_only_when_the_whole_buffer_was_accepted() {
+    promise(|| {
+        const LEN: usize = 8 << 20;
+        for family in families() {
+            let (a, b) = pair_of(family);
+            a.set_send_buffer(65536).unwrap();
+            b.set_recv_buffer(65536).unwrap();
+            let start = Instant::now();
+            let reader = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(200));
+                let mut got = recv_exactly(&b, LEN / 2);
+                thread::sleep(Duration::from_millis(50));
+                got.extend(recv_to_the_end(&b));
+                got
+            });
+            assert_eq!(a.send(&pattern(LEN, 7)), Ok(LEN));
+            assert!(start.elapsed() >= Duration::from_millis(200), "accepted before anybody read");
+            assert_eq!(a.send(b"tail"), Ok(4));
+            a.close().unwrap();
+            let got = reader.join().unwrap();
+            same_bytes(&got[..LEN], &pattern(LEN, 7));
+            assert_eq!(&got[LEN..], b"tail");
+        }
+    });
+}
+
+// D accept.
+#[test]
+fn bl_05_accept_hands_out_connections_in_their_order() {
+    promise(|| {
+        for family in families() {
+            let (listener, address) = listener(family);
+            let clients: Vec<Socket> = (0..10).map(|_| stream(family)).collect();
+            for client in &clients {
+                client.connect(address).unwrap();
+            }
+            for client in &clients {
+                let (server, from) = listener.accept().unwrap();
+                assert_eq!(from, client.local_addr().unwrap());
+                assert_eq!(server.peer_addr(), Ok(from));
+                assert_eq!(server.local_addr(), Ok(address));
+            }
+        }
+    });
+}
+
+// D accept: it waits as recv does.
+#[test]
+fn bl_05_a_blocking_accept_waits_for_a_connection() {
+    promise(|| {
+        let (listener, address) = listener(Family::V4);
+        let start = Instant::now();
+        let client = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            let client = stream(Family::V4);
+            client.connect(address).unwrap();
+            client
+        });
+        let (_server, from) = listener.accept().unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(100));
+        assert_eq!(client.join().unwrap().local_addr(), Ok(from));
+    });
+}
+
+// W test_connect, test_errors.
+#[test]
+fn bl_06_a_refused_socket_can_be_connected_elsewhere() {
+    promise(|| {
+        for family in families() {
+            let (_held, nobody) = refusing(family);
+            let (listener, address) = listener(family);
+            let socket = stream(family);
+            for _ in 0..2 {
+                fails(socket.connect(nobody), &[WSAECONNREFUSED]);
+            }
+            fails(socket.send(b"x"), &[WSAENOTCONN]);
+            socket.connect(address).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            socket.send(b"hello").unwrap();
+            assert_eq!(recv_exactly(&server, 5), b"hello");
+        }
+    });
+}
+
+// D closesocket.
+#[test]
+fn bl_07_closing_a_socket_ends_a_recv_blocked_on_it() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let (c, d) = pair_of(family);
+            let blocked: Vec<_> = (0..2)
+                .map(|_| {
+                    let a = a.clone();
+                    thread::spawn(move || a.recv(&mut [0; 8]))
+                })
+                .collect();
+            let bystander = thread::spawn(move || c.recv(&mut [0; 8]));
+            thread::sleep(Duration::from_millis(150));
+            a.close().unwrap();
+            for thread in blocked {
+                assert!(within(SOON, || thread.is_finished()), "recv hangs after the close");
+                fails(thread.join().unwrap(), CLOSED_MEANWHILE);
+            }
+            fails(a.recv(&mut [0; 8]), &[WSAENOTSOCK]);
+            // The peer is told at once, and another socket's receive waits on.
+            let ended = in_time(move || b.recv(&mut [0; 8]));
+            assert!(matches!(ended, Ok(0)) || ended.is_err_and(|e| e.code() == WSAECONNRESET));
+            assert!(!bystander.is_finished());
+            d.send(b"x").unwrap();
+            assert_eq!(bystander.join().unwrap(), Ok(1));
+        }
+    });
+}
+
+// D closesocket: the promise of `Socket::close` for every call that blocks.
+#[test]
+fn bl_07_closing_a_socket_ends_a_send_blocked_on_it() {
+    known_on_wine("D17", || {
+        let (a, b) = pair();
+        let blocked = {
+            let a = a.clone();
+            thread::spawn(move || a.send(&vec![1; 32 << 20]))
+        };
+        thread::sleep(Duration::from_millis(150));
+        assert!(!blocked.is_finished(), "nobody read, and yet it was accepted");
+        a.close().unwrap();
+        assert!(within(SOON, || blocked.is_finished()), "send hangs after the close");
+        fails(blocked.join().unwrap(), &[10004, 10053, 10054, 10038, 995, 10022, 10058]);
+        drop(b);
+    });
+}
+
+// D closesocket.
+#[test]
+fn bl_08_closing_a_listener_ends_an_accept_blocked_on_it() {
+    promise(|| {
+        for family in families() {
+            let (one, address) = listener(family);
+            let (other, other_address) = listener(family);
+            let blocked = {
+                let one = one.clone();
+                thread::spawn(move || one.accept().map(drop))
+            };
+            let bystander = thread::spawn(move || other.accept().map(drop));
+            thread::sleep(Duration::from_millis(150));
+            one.close().unwrap();
+            assert!(within(SOON, || blocked.is_finished()), "accept hangs after the close");
+            fails(blocked.join().unwrap(), CLOSED_MEANWHILE);
+            // Nobody listens there any more.
+            fails(stream(family).connect(address), &[WSAECONNREFUSED]);
+            assert!(!bystander.is_finished());
+            stream(family).connect(other_address).unwrap();
+            bystander.join().unwrap().unwrap();
+        }
+    });
+}
+
+// W test_timeout.
+#[test]
+fn bl_09_a_receive_time_out_ends_recv_and_loses_nothing() {
+    promise(|| {
+        let (a, b) = pair();
+        assert_eq!(a.recv_timeout(), Ok(None));
+        a.set_recv_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert_eq!(a.recv_timeout(), Ok(Some(Duration::from_millis(100))));
+        for _ in 0..2 {
+            let start = Instant::now();
+            fails(a.recv(&mut [0; 8]), &[WSAETIMEDOUT]);
+            // A clock's tick may be missing: the catalogue allows 80.
+            assert!(start.elapsed() >= Duration::from_millis(80), "after {:?}", start.elapsed());
+        }
+        b.send(b"late").unwrap();
+        assert_eq!(recv_exactly(&a, 4), b"late");
+        // Without it recv waits for as long as it takes.
+        a.set_recv_timeout(None).unwrap();
+        let start = Instant::now();
+        let sender = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(250));
+            b.send(b"x").unwrap();
+            b
+        });
+        assert_eq!(a.recv(&mut [0; 8]), Ok(1));
+        assert!(start.elapsed() >= Duration::from_millis(250));
+        drop(sender.join());
+    });
+}
+
+// W test_timeout.
+#[test]
+fn bl_09_a_send_time_out_ends_send() {
+    promise(|| {
+        let (a, b) = pair();
+        a.set_send_timeout(Some(Duration::from_millis(100))).unwrap();
+        assert_eq!(a.send_timeout(), Ok(Some(Duration::from_millis(100))));
+        let block = vec![1; 1 << 20];
+        let error = (0..64).find_map(|_| a.send(&block).err()).expect("64 MiB were accepted and nobody read");
+        is_one_of(error, &[WSAETIMEDOUT]);
+        drop(b);
+    });
+}
+
+// D recv.
+#[test]
+fn bl_10_peek_copies_and_takes_nothing() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            b.set_nonblocking(true).unwrap();
+            fails(b.recv_with(&mut [0; 4], Flags::PEEK), &[WSAEWOULDBLOCK]);
+            a.send(b"abcd").unwrap();
+            arrived(&b, 4);
+            let mut buffer = [0; 4];
+            for _ in 0..2 {
+                assert_eq!(b.recv_with(&mut buffer[..2], Flags::PEEK), Ok(2));
+                assert_eq!(&buffer[..2], b"ab");
+            }
+            assert_eq!(b.bytes_available(), Ok(4));
+            assert_eq!(b.recv(&mut buffer), Ok(4));
+            assert_eq!(&buffer, b"abcd");
+            fails(b.recv(&mut buffer), &[WSAEWOULDBLOCK]);
+            // At the end it gives the end.
+            a.close().unwrap();
+            readable(&b);
+            assert_eq!(b.recv_with(&mut buffer, Flags::PEEK), Ok(0));
+            assert_eq!(b.recv(&mut buffer), Ok(0));
+        }
+    });
+}
+
+// W test_completion_port; D recv.
+#[test]
+fn bl_12_recv_needs_a_connection() {
+    promise(|| {
+        for family in families() {
+            let fresh = stream(family);
+            fails(fresh.recv(&mut [0; 4]), &[WSAENOTCONN]);
+            fails(fresh.recv_with(&mut [0; 4], Flags::PEEK), &[WSAENOTCONN]);
+            fresh.bind(any(family)).unwrap();
+            fails(fresh.recv(&mut [0; 4]), &[WSAENOTCONN]);
+            let (listener, _) = listener(family);
+            fails(listener.recv(&mut [0; 4]), &[WSAENOTCONN]);
+        }
+    });
+}
+
+// W test_completion_port; D send.
+#[test]
+fn bl_12_send_needs_a_connection() {
+    promise(|| {
+        for family in families() {
+            let fresh = stream(family);
+            fails(fresh.send(b"x"), &[WSAENOTCONN]);
+            fresh.bind(any(family)).unwrap();
+            fails(fresh.send(b"x"), &[WSAENOTCONN]);
+            // It was not broken by that.
+            let (listener, address) = listener(family);
+            fresh.connect(address).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            fresh.send(b"x").unwrap();
+            assert_eq!(recv_exactly(&server, 1), b"x");
+        }
+    });
+}
+
+// W test_WSARecv: MSG_WAITALL on a blocking receive.
+#[test]
+fn bf_07_a_blocking_recv_that_is_to_fill_its_buffer_does() {
+    known_on_wine("D1", || {
+        let (a, b) = pair();
+        let sender = thread::spawn(move || {
+            a.send(b"ab").unwrap();
+            thread::sleep(SETTLE);
+            a.send(b"cd").unwrap();
+            a.send(b"ef").unwrap();
+            a.shutdown(Shutdown::Send).unwrap();
+            a
+        });
+        let mut buffer = [0; 4];
+        assert_eq!(b.recv_with(&mut buffer, Flags::WAIT_ALL), Ok(4));
+        assert_eq!(&buffer, b"abcd");
+        // At the end it gives what there was.
+        assert_eq!(b.recv_with(&mut buffer, Flags::WAIT_ALL), Ok(2));
+        assert_eq!(&buffer[..2], b"ef");
+        drop(sender.join());
+    });
+}
+
+// P8: an empty send is accepted and is nothing.
+#[test]
+fn bf_08_a_send_of_no_bytes_succeeds_and_the_peer_sees_nothing() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            for _ in 0..3 {
+                assert_eq!(a.send(b""), Ok(0));
+            }
+            quiet(&b);
+            a.send(b"x").unwrap();
+            assert_eq!(recv_exactly(&b, 1), b"x");
+        }
+    });
+}
