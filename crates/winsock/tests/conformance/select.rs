@@ -212,7 +212,7 @@ fn se_08_what_makes_a_socket_writable() {
             let reader = thread::spawn(move || recv_to_the_end(&server).len());
             assert_eq!(select(None, Some(&mut FdSet::from_iter([&socket])), None, Some(SOON)), Ok(1));
             assert!(socket.send(b"x").is_ok());
-            drop(socket);
+            socket.close().unwrap();
             reader.join().unwrap();
         }
     });

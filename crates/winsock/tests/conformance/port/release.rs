@@ -380,11 +380,8 @@ fn cp_18_no_wake_is_lost() {
             for _ in 0..3 {
                 let (port, served) = (port.clone(), served.clone());
                 thread::spawn(move || {
-                    loop {
-                        match port.get(Some(Duration::from_secs(20))) {
-                            Ok(_) => served.fetch_add(1, Ordering::SeqCst),
-                            Err(_) => break,
-                        };
+                    while port.get(Some(Duration::from_secs(20))).is_ok() {
+                        served.fetch_add(1, Ordering::SeqCst);
                     }
                 });
             }
