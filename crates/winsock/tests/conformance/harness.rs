@@ -4,7 +4,7 @@
 //! A body runs in a thread of its own under a watchdog, so that a hung promise fails with its name instead of
 //! stopping the suite. It is the same body for every system; only [`known_on_wine`] asks where it runs.
 
-use doorbell_winsock::error::{WAIT_TIMEOUT, WSAENOTCONN};
+use doorbell_winsock::error::WAIT_TIMEOUT;
 use doorbell_winsock::overlapped::{IoBuf, IoBufMut, OpId, Refused, Segment, Segments, ToPort};
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{
@@ -229,8 +229,8 @@ pub(crate) fn connecting() -> (Socket, SocketAddr, Vec<Socket>) {
         let socket = stream(Family::V4);
         socket.set_nonblocking(true).expect("non-blocking");
         fails(socket.connect(address), &[10035]);
-        if !within(SILENCE, || socket.peer_addr().is_ok()) {
-            fails(socket.peer_addr(), &[WSAENOTCONN]);
+        let mut write = FdSet::from_iter([&socket]);
+        if select(None, Some(&mut write), None, Some(SILENCE)) == Ok(0) {
             return (socket, address, keep);
         }
         keep.push(socket);
@@ -259,6 +259,13 @@ pub(crate) fn arrived(socket: &Socket, bytes: usize) {
         "{bytes} bytes did not arrive; {:?} are there",
         socket.bytes_available()
     );
+}
+
+/// Waits until a connect that was started is through.
+#[track_caller]
+pub(crate) fn connected(socket: &Socket) {
+    let mut set = FdSet::from_iter([socket]);
+    assert_eq!(select(None, Some(&mut set), None, Some(SOON)), Ok(1), "it never connected");
 }
 
 /// Waits until `select` finds the socket readable, whatever the reason.

@@ -9,7 +9,7 @@ fn acceptor(family: Family) -> Socket {
     Socket::for_accept(family).unwrap()
 }
 
-fn connected(address: std::net::SocketAddr) -> Socket {
+fn client_of(address: std::net::SocketAddr) -> Socket {
     let socket = stream(Family::of(&address));
     socket.connect(address).unwrap();
     socket
@@ -38,7 +38,7 @@ fn in_03_without_a_buffer_an_accept_ends_with_the_connection() {
             for _ in 0..3 {
                 let id = pending(listener.accept_ex(&acceptor(family), NOTHING, ToPort));
                 no_packet(&port);
-                let client = connected(address);
+                let client = client_of(address);
                 let end = next_end(&port);
                 assert_eq!((end.id(), end.result(), end.bytes()), (id, Ok(0), 0));
                 talk(&client, &accepted(end));
@@ -57,7 +57,7 @@ fn in_03_an_ordinary_socket_can_be_accepted_into() {
         let socket = stream(Family::V4);
         let id = socket.id();
         pending(listener.accept_ex(&socket, NOTHING, ToPort));
-        let client = connected(address);
+        let client = client_of(address);
         let server = accepted(next_end(&port));
         // It is the socket that went in: the same name, and every clone of it is connected.
         assert_eq!(server.id(), id);
@@ -73,7 +73,7 @@ fn in_04_with_a_buffer_an_accept_ends_with_the_first_bytes() {
             let (listener, address) = listener(family);
             let port = port_with(&[(&listener, 1)]);
             pending(listener.accept_ex(&acceptor(family), vec![7; 16], ToPort));
-            let client = connected(address);
+            let client = client_of(address);
             no_packet(&port);
             client.send(b"hi").unwrap();
             let mut end = next_end(&port);
@@ -96,8 +96,8 @@ fn in_04_a_silent_client_does_not_hold_up_the_next() {
         for _ in 0..2 {
             pending(listener.accept_ex(&acceptor(Family::V4), vec![0; 16], ToPort));
         }
-        let silent = connected(address);
-        let talker = connected(address);
+        let silent = client_of(address);
+        let talker = client_of(address);
         talker.send(b"hello").unwrap();
         let mut end = next_end(&port);
         assert_eq!(end.result(), Ok(5));
@@ -117,7 +117,7 @@ fn in_05_a_client_that_closes_without_a_byte_ends_the_accept_with_nothing() {
         let (listener, address) = listener(Family::V4);
         let port = port_with(&[(&listener, 1)]);
         pending(listener.accept_ex(&acceptor(Family::V4), vec![0; 16], ToPort));
-        let client = connected(address);
+        let client = client_of(address);
         no_packet(&port);
         client.close().unwrap();
         let end = next_end(&port);
@@ -134,7 +134,7 @@ fn in_06_the_packet_has_the_key_of_the_listener() {
         let (listener, address) = listener(Family::V4);
         let port = port_with(&[(&listener, 125)]);
         pending(listener.accept_ex(&acceptor(Family::V4), NOTHING, ToPort));
-        let client = connected(address);
+        let client = client_of(address);
         let end = next_end(&port);
         assert_eq!(end.key(), 125);
         let server = accepted(end);
@@ -144,7 +144,7 @@ fn in_06_the_packet_has_the_key_of_the_listener() {
         client.send(b"x").unwrap();
         assert_eq!(next_end(&port).key(), 236);
         pending(listener.accept_ex(&acceptor(Family::V4), NOTHING, ToPort));
-        let _second = connected(address);
+        let _second = client_of(address);
         assert_eq!(next_end(&port).key(), 125);
     });
 }
@@ -158,7 +158,7 @@ fn in_07_both_addresses_come_with_the_accept() {
                 let (listener, address) = listener(family);
                 let port = port_with(&[(&listener, 1)]);
                 pending(listener.accept_ex(&acceptor(family), vec![0; len], ToPort));
-                let client = connected(address);
+                let client = client_of(address);
                 client.send(b"x").unwrap();
                 let end = next_end(&port);
                 assert_eq!(end.remote_addr(), Some(client.local_addr().unwrap()));
@@ -175,7 +175,7 @@ fn in_08_a_connection_in_the_backlog_satisfies_a_new_accept() {
         for family in families() {
             let (listener, address) = listener(family);
             let port = port_with(&[(&listener, 1)]);
-            let clients: Vec<_> = (0..3).map(|_| connected(address)).collect();
+            let clients: Vec<_> = (0..3).map(|_| client_of(address)).collect();
             readable(&listener);
             for client in &clients {
                 started(listener.accept_ex(&acceptor(family), NOTHING, ToPort));
@@ -199,7 +199,7 @@ fn in_09_one_socket_is_not_accepted_into_twice() {
         let buffer = refused(listener.accept_ex(&socket, vec![5; 3], ToPort), &[WSAEINVAL]);
         assert_eq!(buffer, [5; 3]);
         // The first one is not disturbed.
-        let client = connected(address);
+        let client = client_of(address);
         talk(&client, &accepted(next_end(&port)));
         no_packet(&port);
         // Nor can a connected socket be used.
@@ -339,7 +339,7 @@ fn in_14_a_refused_connect_is_told_at_its_end() {
             no_packet(&port);
             fails(client.peer_addr(), &[WSAENOTCONN]);
             // Another socket connects all the same.
-            talk(&connected(address), &listener.accept().unwrap().0);
+            talk(&client_of(address), &listener.accept().unwrap().0);
         }
     });
 }

@@ -53,7 +53,8 @@ fn mo_04_a_non_blocking_connect_would_block_and_then_is_connected() {
             let socket = stream(family);
             socket.set_nonblocking(true).unwrap();
             fails(socket.connect(address), &[WSAEWOULDBLOCK]);
-            assert!(within(SOON, || socket.peer_addr().is_ok()), "it never connected");
+            connected(&socket);
+            assert_eq!(socket.peer_addr(), Ok(address));
             for _ in 0..2 {
                 fails(socket.connect(address), &[WSAEISCONN]);
             }
@@ -73,7 +74,6 @@ fn mo_04_a_second_connect_meanwhile_is_already_under_way() {
         for _ in 0..3 {
             fails(socket.connect(address), &[WSAEALREADY]);
         }
-        fails(socket.peer_addr(), &[WSAENOTCONN]);
     });
 }
 
