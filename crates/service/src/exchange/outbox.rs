@@ -54,23 +54,19 @@ impl Outbox {
         if self.gone == self.bytes.len() {
             self.gone = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > KEPT_BYTES {
-                self.bytes = Vec::new();
-            }
         }
+        self.trim();
     }
 
     /// A buffer to use again.
     pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > KEPT_BYTES && self.unsent() == 0 {
-            return;
-        }
         buffer.clear();
         if self.bytes.capacity() == 0 {
             self.bytes = buffer;
         } else if buffer.capacity() > self.spare.capacity() {
             self.spare = buffer;
         }
+        self.trim();
     }
 
     /// A buffer that is not needed now, if there is one; so that a thread's connections can share a few.
@@ -93,6 +89,17 @@ impl Outbox {
         *self = Outbox::default();
     }
 
+    /// Once idle, keeps no big buffer.
+    fn trim(&mut self) {
+        if self.unsent() == 0 {
+            for buffer in [&mut self.bytes, &mut self.spare] {
+                if buffer.capacity() > KEPT_BYTES {
+                    *buffer = Vec::new();
+                }
+            }
+        }
+    }
+
     fn move_to_front(&mut self) {
         if self.gone > 0 {
             self.bytes.drain(..self.gone);
@@ -100,3 +107,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
