@@ -21,7 +21,7 @@ pub(crate) struct Leg {
     pub(crate) peer_finished: bool,
     finish: Finish,
     closing: Closing,
-    /// When the peer's own end is waited for no longer.
+    /// Until when the peer's own end is waited for, should this side close; counted from its finish.
     linger_until: Option<Instant>,
     aborted: bool,
     /// There is no socket any more.
@@ -105,9 +105,7 @@ impl Leg {
     /// The server has shut the sending direction.
     pub(crate) fn finished(&mut self, linger_until: Instant) {
         self.finish = Finish::Done;
-        if self.lingers() {
-            self.linger_until = Some(linger_until);
-        }
+        self.linger_until = Some(linger_until);
     }
 
     pub(crate) fn linger_until(&self) -> Option<Instant> {

@@ -200,11 +200,13 @@ impl Stage {
         let posted = handle.post(story.posted + 1);
         drop(story);
         drop(handle);
-        let ended = self.scripted.story().over;
+        let mut story = self.scripted.story();
+        let ended = story.over || (story.first.finished && story.first.peer_finished);
         match posted {
-            Ok(()) => self.scripted.story().posted += 1,
-            Err(message) => assert!(ended || self.exchange.is_over(), "{message} came back too early"),
+            Ok(()) => story.posted += 1,
+            Err(message) => assert!(ended, "{message} came back too early"),
         }
+        drop(story);
         self.tell(Event::Posted);
     }
 
