@@ -274,7 +274,7 @@ fn a_closed_connection_that_fails_or_is_aborted_is_over() {
     assert!(exchange.is_over() && exchange.wants(Leg::First).abort);
 
     let mut exchange = lingering(now);
-    exchange.close();
+    exchange.close(Duration::ZERO);
     assert!(exchange.is_over() && exchange.wants(Leg::First).close);
 }
 
@@ -293,10 +293,22 @@ fn the_server_may_close_and_delivers_what_is_unsent() {
     let now = Instant::now();
     let mut exchange = support::open_numbered(&Obeys::default(), 1, Limits::default());
     exchange.input(Event::Received(Leg::First, b"s"), now);
-    exchange.close();
+    exchange.close(Duration::ZERO);
     assert_eq!(exchange.wants(Leg::First).receive, 0);
     assert!(!exchange.is_over());
     exchange.sent(Leg::First, 4, now);
+    assert!(exchange.wants(Leg::First).close && exchange.is_over());
+}
+
+#[test]
+fn the_server_may_wait_for_the_peer_when_it_closes() {
+    let now = Instant::now();
+    let mut exchange = support::open_numbered(&Obeys::default(), 1, Limits::default());
+    exchange.close(Duration::from_secs(7));
+    assert!(exchange.wants(Leg::First).finish_now && !exchange.wants(Leg::First).close);
+    exchange.finished(Leg::First, now);
+    assert_eq!(exchange.deadline(), Some(now + Duration::from_secs(7)));
+    exchange.close(Duration::ZERO);
     assert!(exchange.wants(Leg::First).close && exchange.is_over());
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const HIGH_WATER: usize = 64;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_promises_hold_whatever_happens(

@@ -27,7 +27,8 @@ pub(crate) enum Step {
     TimePasses(u64),
     Stop,
     TakeSpare(Leg),
-    CloseByServer,
+    /// And waits for the peer's own end so many milliseconds.
+    CloseByServer(u64),
     AbortByServer,
 }
 
@@ -47,7 +48,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         5 => (0..6u64).prop_map(Step::TimePasses),
         1 => Just(Step::Stop),
         2 => leg().prop_map(Step::TakeSpare),
-        1 => Just(Step::CloseByServer),
+        1 => (0..9u64).prop_map(Step::CloseByServer),
         1 => Just(Step::AbortByServer),
     ]
 }
@@ -179,19 +180,23 @@ impl Stage {
                     assert!(spare.is_empty() && spare.capacity() > 0);
                 }
             }
-            Step::CloseByServer | Step::AbortByServer => {
-                if let Step::CloseByServer = step {
-                    self.exchange.close()
-                } else {
-                    self.exchange.abort()
-                }
-                self.may_lose |= matches!(step, Step::AbortByServer);
-                let mut story = self.scripted.story();
-                story.over = true;
-                story.first.finish();
-                story.second.finish();
+            Step::CloseByServer(linger) => {
+                self.exchange.close(Duration::from_millis(linger));
+                self.ended_by_server();
+            }
+            Step::AbortByServer => {
+                self.exchange.abort();
+                self.may_lose = true;
+                self.ended_by_server();
             }
         }
+    }
+
+    fn ended_by_server(&self) {
+        let mut story = self.scripted.story();
+        story.over = true;
+        story.first.finish();
+        story.second.finish();
     }
 
     fn post(&mut self) {
@@ -290,7 +295,7 @@ impl Stage {
                 return;
             }
             match round {
-                100 => self.step(&Step::CloseByServer),
+                100 => self.step(&Step::CloseByServer(0)),
                 150 => self.step(&Step::AbortByServer),
                 _ if round % 10 == 9 => self.step(&Step::TimePasses(5)),
                 _ if round % 2 == 0 => self.step(&Step::CallSecond),
