@@ -12,8 +12,7 @@ pub(crate) fn doctor() -> Result<(), Failure> {
     let chosen = choose_backend(forced);
     let mut lines = vec![("doorbell".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
     lines.extend(report());
-    lines.push(("processors".to_owned(), host::processors().to_string()));
-    lines.push(("descriptors".to_owned(), descriptors()));
+    lines.extend(raised().map(|limit| ("descriptors of serve".to_owned(), limit)));
     lines.push((
         "backend".to_owned(),
         match &chosen {
@@ -50,14 +49,14 @@ fn why(choice: BackendChoice) -> &'static str {
     }
 }
 
-fn descriptors() -> String {
-    match (host::descriptor_limit(), host::raise_descriptor_limit()) {
-        (Some(before), Some(after)) if after.soft > before.soft => {
-            format!("{} may be open, {} as soon as serve has raised the limit", before.soft, after.soft)
-        }
-        (Some(_), Some(after)) => format!("{} may be open, the most that is allowed", after.soft),
-        _ => "no limit".to_owned(),
-    }
+/// What `serve` makes of the limit of descriptors; nothing where there is none.
+fn raised() -> Option<String> {
+    let before = host::descriptor_limit()?.soft;
+    let after = host::raise_descriptor_limit()?.soft;
+    Some(match after > before {
+        true => format!("{after}: it raises the limit by itself"),
+        false => format!("{after}: as many as it may have"),
+    })
 }
 
 fn aligned(lines: &[(String, String)]) -> String {

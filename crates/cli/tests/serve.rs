@@ -1,0 +1,143 @@
+//! A server that runs: its first lines, its services, where its settings come from.
+
+mod support;
+
+use doorbell_winsock::Backend;
+use doorbell_winsock::startup::backend;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+use support::{BUILT, Served, address_in, connect, doorbell, eventually, file, read};
+
+/// What the first line must say of the backend, which this process settles as the command does.
+fn backend_of(model: &str) -> &'static str {
+    match (backend(), model) {
+        (Backend::Winsock, _) => "winsock",
+        (_, "blocking" | "select") => "none",
+        (engine, _) => engine.name(),
+    }
+}
+
+#[test]
+fn the_first_line_is_exactly_as_promised() {
+    for model in BUILT {
+        let served = Served::start(&["echo", "--model", model, "--threads", "3"]);
+        let line = served.line();
+        let address = address_in(&line);
+        assert_ne!(address.port(), 0, "the port that it got");
+        let start = format!("listening on {address} model={model} threads=");
+        let rest = line.strip_prefix(&start).unwrap_or_else(|| panic!("{line}"));
+        let (threads, rest) = rest.split_once(' ').unwrap();
+        assert!(threads.parse::<u32>().unwrap() > 0, "{line}");
+        assert_eq!(rest, format!("backend={}", backend_of(model)));
+    }
+}
+
+#[test]
+fn the_default_is_a_completion_port() {
+    assert!(Served::start(&["echo"]).line().contains(" model=completion-port "));
+}
+
+#[test]
+fn every_address_has_its_line_and_answers() {
+    let six = TcpListener::bind("[::1]:0").is_ok();
+    for model in BUILT {
+        let mut arguments =
+            vec!["serve", "echo", "--model", model, "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
+        if six {
+            arguments.extend(["--listen", "[::1]:0"]);
+        }
+        let served = Served::spawn(doorbell(&arguments));
+        for number in 0..if six { 3 } else { 2 } {
+            let line = served.line();
+            if number == 2 {
+                assert!(line.starts_with("listening on [::1]:"), "{line}");
+            }
+            let mut client = connect(address_in(&line));
+            client.write_all(b"ding dong").unwrap();
+            assert_eq!(read(&mut client, 9), b"ding dong", "{model}: {line}");
+        }
+    }
+}
+
+#[test]
+fn discard_says_nothing_and_ends_with_its_peer() {
+    for model in BUILT {
+        let served = Served::start(&["discard", "--model", model]);
+        let mut client = served.connect();
+        client.write_all(&[7; 100_000]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"", "{model}");
+    }
+}
+
+#[test]
+fn chargen_sends_its_lines() {
+    for model in BUILT {
+        let served = Served::start(&["chargen", "--model", model]);
+        let text = read(&mut served.connect(), 74 * 1000);
+        assert!(text.starts_with(b" !\"#$%&'()*+,-./0123456789"), "{model}");
+        assert!(text.chunks(74).all(|line| line.ends_with(b"\r\n")), "{model}");
+    }
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_the_time_out() {
+    for model in BUILT {
+        let served = Served::start(&["echo", "--model", model, "--idle-timeout", "100ms"]);
+        let mut answer = Vec::new();
+        served.connect().read_to_end(&mut answer).unwrap();
+        assert_eq!(answer, b"", "{model}");
+    }
+}
+
+#[test]
+fn flags_outrank_the_environment_and_that_the_file() {
+    let path = file(
+        "precedence.toml",
+        "model = \"blocking\"\nlisten = [\"127.0.0.1:0\", \"127.0.0.1:0\"]\nthreads = 1\n",
+    );
+    let with_file = |flags: &[&str], variable: Option<&str>| {
+        let mut command = doorbell(&[&["serve", "echo", "--config", path.to_str().unwrap()], flags].concat());
+        command.envs(variable.map(|model| ("DOORBELL_MODEL", model)));
+        let served = Served::spawn(command);
+        (served.line(), served)
+    };
+
+    let (line, served) = with_file(&[], None);
+    assert!(line.contains(" model=blocking "), "{line}");
+    assert!(served.line().contains(" model=blocking "), "the file names two addresses");
+
+    let (line, _) = with_file(&[], Some("select"));
+    assert!(line.contains(" model=select "), "{line}");
+
+    let (line, _) = with_file(&["--model", "completion-port"], Some("select"));
+    assert!(line.contains(" model=completion-port "), "{line}");
+}
+
+#[test]
+fn the_file_may_be_named_by_the_environment() {
+    let path = file("named.toml", "model = \"select\"\nlisten = \"127.0.0.1:0\"\n");
+    let mut command = doorbell(&["serve", "echo"]);
+    command.env("DOORBELL_CONFIG", path);
+    assert!(Served::spawn(command).line().contains(" model=select "));
+}
+
+#[test]
+fn the_environment_may_name_several_addresses() {
+    let mut command = doorbell(&["serve", "echo"]);
+    command.env("DOORBELL_LISTEN", "127.0.0.1:0,127.0.0.1:0");
+    let served = Served::spawn(command);
+    assert_ne!(served.address(), served.address());
+}
+
+#[test]
+fn logs_go_to_standard_error_and_can_be_silenced() {
+    let noisy = Served::start(&["echo"]);
+    noisy.line();
+    let silent = Served::start(&["echo", "-qq"]);
+    silent.line();
+    eventually(|| (!noisy.log().is_empty()).then_some(()));
+    assert_eq!(silent.log(), "");
+}
