@@ -18,11 +18,11 @@ const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop.
 pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
-    choose_backend(options.backend)?;
+    let backend = choose_backend(options.backend)?;
     // Before anything listens, so that no signal finds the old disposition.
     let signals = Signals::install()?;
     if let Some(refusal) = fallback() {
-        warn!("{refusal}; going on without it");
+        warn!("falling back to {backend}: {refusal}");
     }
     if let Some(limit) = host::raise_descriptor_limit() {
         info!("{} descriptors may be open", limit.soft);
