@@ -1,8 +1,7 @@
 #![cfg(target_os = "linux")]
 //! What only a Linux process can be shown: signals by number, a refused io_uring, the states of its connections.
 
-mod support;
-
+use crate::support::{BUILT, Served, address_in, connect, doorbell, eventually, read, run};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
@@ -12,7 +11,6 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::{BUILT, Served, connect, doorbell, eventually, read, run};
 
 fn signal(served: &Served, signal: Signal) {
     kill_process(Pid::from_child(&served.child), signal).unwrap();
@@ -142,7 +140,7 @@ fn by_itself_it_falls_back_to_epoll_and_says_so_once() {
         without_io_uring(|| Served::spawn(by_itself(&["serve", "echo", "--listen", "127.0.0.1:0"])));
     let line = served.line();
     assert!(line.ends_with(" backend=epoll"), "{line}");
-    let mut client = connect(support::address_in(&line));
+    let mut client = connect(address_in(&line));
     client.write_all(b"ding dong").unwrap();
     assert_eq!(read(&mut client, 9), b"ding dong");
     signal(&served, Signal::TERM);

@@ -1,11 +1,9 @@
 //! What the command says, and its exit codes, without a server that runs.
 
-mod support;
-
+use crate::support::{BUILT, doorbell, eventually, file, run};
 use doorbell_winsock::Backend;
 use std::net::TcpListener;
 use std::process::Stdio;
-use support::{BUILT, doorbell, eventually, file, run};
 
 const SEVEN: [&str; 7] = [
     "blocking",

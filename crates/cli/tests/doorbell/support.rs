@@ -1,6 +1,6 @@
 //! Starts the command and listens to it, with deadlines.
 
-#![allow(dead_code, reason = "each file of tests uses its part")]
+#![allow(dead_code, reason = "some of it is for one system only")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpStream};

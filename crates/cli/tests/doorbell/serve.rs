@@ -1,12 +1,10 @@
 //! A server that runs: its first lines, its services, where its settings come from.
 
-mod support;
-
+use crate::support::{BUILT, Served, address_in, connect, doorbell, eventually, file, read};
 use doorbell_winsock::Backend;
 use doorbell_winsock::startup::backend;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
-use support::{BUILT, Served, address_in, connect, doorbell, eventually, file, read};
 
 /// What the first line must say of the backend, which this process settles as the command does.
 fn backend_of(model: &str) -> &'static str {
