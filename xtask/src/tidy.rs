@@ -3,6 +3,7 @@
 mod open_ends;
 mod pages;
 mod paths;
+mod readme;
 mod systems;
 mod table;
 mod unsafe_home;
@@ -13,9 +14,15 @@ use std::fmt;
 /// All that the checks find, in the order of the files.
 pub(crate) fn all(tree: &[File]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for check in
-        [table::check, pages::check, systems::check, unsafe_home::check, paths::check, open_ends::check]
-    {
+    for check in [
+        table::check,
+        pages::check,
+        systems::check,
+        unsafe_home::check,
+        paths::check,
+        open_ends::check,
+        readme::check,
+    ] {
         findings.extend(check(tree));
     }
     findings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

@@ -24,7 +24,7 @@ impl Conversation<()> for Echo {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model: Model = std::env::args().nth(1).unwrap_or_default().parse().unwrap_or_default();
+    let model: Model = std::env::args().nth(1).map_or(Ok(Model::default()), |name| name.parse())?;
     let server = Server::builder(Echo).model(model).listen("127.0.0.1:7007".parse()?).start()?;
     println!("listening on {} model={model}", server.addresses()[0]);
     server.wait()?;

@@ -180,3 +180,25 @@ fn a_shell_and_man_can_be_told() {
     assert!(page.contains("write\\-high\\-water"), "{page}");
     run(doorbell(&["man", "chat"])).expect(2, &["'chat'"]);
 }
+
+#[test]
+fn the_readmes_know_every_model_and_every_flag_of_serve() {
+    let help = run(doorbell(&["serve", "--help"])).out;
+    let flags: Vec<_> = help
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("--")?.split_whitespace().next())
+        .map(|flag| format!("| `--{flag} "))
+        .collect();
+    assert_eq!(flags.len(), 10, "{flags:?}");
+    for readme in [include_str!("../../../../README.md"), include_str!("../../../../README.zh-CN.md")] {
+        for flag in &flags {
+            assert!(readme.contains(flag), "'{flag}' is missing");
+        }
+        for model in SEVEN {
+            let row =
+                readme.lines().find(|line| line.starts_with("| ") && line.contains(&format!(" | `{model}`")));
+            let built = row.is_some_and(|row| row.ends_with("| yes |") || row.ends_with("| 是 |"));
+            assert_eq!(built, BUILT.contains(&model), "{model}: {row:?}");
+        }
+    }
+}
