@@ -16,7 +16,7 @@ use super::registry::{self, Token};
 use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOBUFS, system_from_wsa};
 use crate::overlapped::{Completion, OpId, Operation, Owned, Request, Segments, Work};
 use crate::port::Packet;
-use crate::socket::Socket;
+use crate::socket::{Kind, Socket};
 use io_uring::{opcode, squeue, types};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -361,7 +361,7 @@ pub(in crate::sys::linux) fn on_done(core: &Arc<Core>, direction: Direction, don
 
 // What an entry of the ring achieved, by the kind of entry that `entry_for` made.
 fn ring_success(core: &Arc<Core>, op: &mut Op, result: usize, more_data: bool) -> Step {
-    if op.rest().is_none() && !matches!(op.work, Work::Accept(_)) || by_poll(op) {
+    if op.rest().is_none() && !matches!(op.work, Work::Accept(_)) || by_poll(core, op) {
         // A poll entry: now it can be tried by hand.
         return attempt(core, op);
     }
@@ -463,24 +463,24 @@ fn arm(core: &Arc<Core>, lines: &mut Lines, direction: Direction) {
     }
     let line = &mut lines.lines[direction as usize];
     let Some(op) = line.operations.front() else { return };
-    let entry = entry_for(op, types::Fd(fd.as_raw_fd()), direction);
+    let entry = entry_for(core, op, types::Fd(fd.as_raw_fd()), direction);
     line.in_ring = Some(domain.clone());
     // SAFETY: the operation, and with it its buffer, stays at the head of the line until the entry's end was reaped, and
     // the registry keeps the socket until then. The kernel holds the descriptor's file itself.
     unsafe { domain.push(entry, token, direction) };
 }
 
-fn entry_for(op: &Op, fd: types::Fd, direction: Direction) -> squeue::Entry {
+fn entry_for(core: &Core, op: &Op, fd: types::Fd, direction: Direction) -> squeue::Entry {
     match (&op.work, op.rest()) {
         (Work::Accept(_), _) if op.listener.is_none() => {
             opcode::Accept::new(fd, std::ptr::null_mut(), std::ptr::null_mut())
                 .flags(libc::SOCK_CLOEXEC)
                 .build()
         }
-        (Work::Receive(_) | Work::Accept(_), Some((start, len))) if !by_poll(op) => {
+        (Work::Receive(_) | Work::Accept(_), Some((start, len))) if !by_poll(core, op) => {
             opcode::Recv::new(fd, start, u32::try_from(len).unwrap_or(u32::MAX >> 1)).build()
         }
-        (Work::Send, Some((start, len))) if !by_poll(op) => {
+        (Work::Send, Some((start, len))) if !by_poll(core, op) => {
             opcode::Send::new(fd, start, u32::try_from(len).unwrap_or(u32::MAX >> 1))
                 .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
                 .build()
@@ -493,8 +493,12 @@ fn entry_for(op: &Op, fd: types::Fd, direction: Direction) -> squeue::Entry {
     }
 }
 
-// Which operations wait in the ring by a poll entry and are then done by hand.
-fn by_poll(op: &Op) -> bool {
+// Which operations wait in the ring by a poll entry and are then done by hand. Of a datagram the ring would not tell
+// that it was cut off (UD-04), and it would send one piece of it alone.
+fn by_poll(core: &Core, op: &Op) -> bool {
+    if core.kind == Kind::Datagram {
+        return true;
+    }
     match &op.work {
         Work::Receive(flags) => flags.peek || flags.out_of_band || op.rest().is_none(),
         Work::Accept(_) => op.listener.is_some() && op.rest().is_none(),
