@@ -446,8 +446,12 @@ pub(super) fn thread_number() -> u64 {
 /// While this lives the calling thread's place at its port is free.
 pub(super) struct FreePlace(Option<Arc<PortCore>>);
 
-/// Frees the calling thread's place at its port, if it runs at one.
-pub(super) fn free_place() -> FreePlace {
+/// Frees the calling thread's place, if it runs at a port and is going to wait: `waits` is asked only in that case.
+pub(super) fn free_place(waits: impl FnOnce() -> bool) -> FreePlace {
+    let runs = ME.try_with(|me| me.port.borrow().is_some()).unwrap_or(false);
+    if !runs || !waits() {
+        return FreePlace(None);
+    }
     let port = ME.try_with(|me| me.port.borrow_mut().take()).ok().flatten();
     if let Some(port) = &port {
         port.stop_running();
@@ -465,6 +469,6 @@ impl Drop for FreePlace {
 }
 
 pub(crate) fn blocking<R>(work: impl FnOnce() -> R) -> R {
-    let _place = free_place();
+    let _place = free_place(|| true);
     work()
 }

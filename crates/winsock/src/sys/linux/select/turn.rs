@@ -6,6 +6,7 @@
 
 use super::super::error::{Result, wsa};
 use super::super::os::poll::{POLLERR, POLLIN, POLLOUT, look, poll, pollfd};
+use super::super::port::free_place;
 use super::super::socket::{Core, WhoKnows, raw};
 use super::{Members, Scratch, Set};
 use crate::error::WSAENOTSOCK;
@@ -55,6 +56,8 @@ impl<'a> Turn<'a> {
             let answers = if known || !self.waits {
                 look(&mut self.scratch.entries)
             } else {
+                // A thread of a port that waits here frees its place (CP-21).
+                let _place = free_place(|| look(&mut self.scratch.entries) == Ok(0));
                 poll(&mut self.scratch.entries, self.deadline)
             };
             let answers = answers.map_err(wsa)?;

@@ -2,6 +2,7 @@
 
 use super::super::error::{Result, wsa};
 use super::super::os::poll::{POLLIN, POLLOUT, look_at, wait_for};
+use super::super::port::free_place;
 use super::Socket;
 use super::core::Core;
 use crate::error::{WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEWOULDBLOCK};
@@ -19,6 +20,7 @@ impl Socket {
         let call = core.enter()?;
         core.ask(|connection| connection.may_accept())?;
         let fd = call.fd()?;
+        let _place = free_place(|| !core.is_nonblocking() && look_at(fd, POLLIN) == 0);
         loop {
             if core.is_nonblocking() {
                 core.set_kernel_nonblocking(fd)?;
@@ -52,6 +54,7 @@ impl Socket {
         if core.begin_connect(fd, address)? {
             return Ok(());
         }
+        let _place = free_place(|| true);
         match net::connect(fd, address) {
             Ok(()) => core.update(|connection| connection.connected(*address)),
             // Interrupted, out of send time, or on a descriptor that does not wait: it goes on all the same.

@@ -5,6 +5,7 @@
 
 use super::super::error::{Result, wsa};
 use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at, wait_for};
+use super::super::port::free_place;
 use super::Socket;
 use super::connect::std_address;
 use super::core::Core;
@@ -135,6 +136,9 @@ impl Core {
         mut attempt: impl FnMut() -> std::result::Result<T, Errno>,
     ) -> Result<T> {
         let mut deadline = None;
+        // A thread of a port that waits here frees its place (CP-21). That there is room now does not say that all of
+        // a send will fit.
+        let _place = free_place(|| !self.is_nonblocking() && (events == POLLOUT || look_at(fd, events) == 0));
         loop {
             let outcome = attempt();
             if self.is_closed() {
@@ -171,6 +175,7 @@ impl Core {
 
     /// A plain transfer does not overtake overlapped ones (OR-07).
     fn behind(&self, queued: impl Fn(&Core) -> bool) -> Result<()> {
+        let _place = free_place(|| !self.is_nonblocking() && queued(self));
         while queued(self) {
             if self.is_nonblocking() {
                 return Err(WSAEWOULDBLOCK);
