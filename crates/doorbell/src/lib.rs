@@ -22,6 +22,8 @@
 #![forbid(unsafe_code)]
 
 mod bell;
+mod clock;
+mod company;
 mod core;
 mod desks;
 mod door;
@@ -30,13 +32,16 @@ mod event;
 mod figures;
 mod hall;
 mod listener;
+mod lobby;
 mod model;
 pub mod models;
 mod peer;
 mod server;
 mod sets;
 mod settings;
+mod table;
 mod threads;
+mod tray;
 mod wake;
 
 pub use error::{ServeError, StartError};

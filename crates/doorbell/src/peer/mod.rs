@@ -3,6 +3,7 @@
 //! [`ready`] is for models that are told *you may*, [`done`] for those that are told *it is done*. They never meet:
 //! what they share is the [`Talk`](talk::Talk), which knows nothing of sockets.
 
+pub(crate) mod done;
 pub(crate) mod ready;
 pub(crate) mod talk;
 

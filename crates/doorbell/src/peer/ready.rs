@@ -150,10 +150,6 @@ impl Peer {
     /// The server has begun to stop, or to end at once.
     pub(crate) fn follow_phase(&mut self, now: Instant) {
         self.talk.follow_phase(now);
-        // Silent and owed nothing: it is closed on the spot, since nothing can get lost.
-        if self.talk.is_draining() && self.talk.unsent() == 0 && self.is_silent() {
-            self.talk.end_drain(true, now);
-        }
         self.answer(now);
     }
 
@@ -195,7 +191,7 @@ impl Peer {
         }
         let drained = self.talk.is_draining() && self.is_silent();
         if drained {
-            self.talk.end_drain(false, now);
+            self.talk.end_drain(now);
         }
         drained
     }

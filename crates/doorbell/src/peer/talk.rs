@@ -20,6 +20,8 @@ pub(crate) struct Talk {
     phase: Phase,
     ended: bool,
     drained: bool,
+    /// Since the stop something was received, or was still to be sent.
+    owes: bool,
     _place: Place,
 }
 
@@ -44,6 +46,7 @@ impl Talk {
             phase: Phase::Serving,
             ended: false,
             drained: false,
+            owes: false,
             _place: place,
         };
         if panicked {
@@ -68,7 +71,10 @@ impl Talk {
         self.moved = now;
         match bytes {
             [] => self.tell(Event::PeerFinished(leg), now),
-            bytes => self.tell(Event::Received(leg, bytes), now),
+            bytes => {
+                self.owes |= self.phase > Phase::Serving;
+                self.tell(Event::Received(leg, bytes), now);
+            }
         }
     }
 
@@ -122,6 +128,7 @@ impl Talk {
         let before = std::mem::replace(&mut self.phase, phase);
         if before == Phase::Serving && phase == Phase::Draining {
             self.tell(Event::Stopping, now);
+            self.owes |= self.unsent() > 0;
         }
         if phase == Phase::Over {
             if before < Phase::Over && !self.ended {
@@ -136,18 +143,18 @@ impl Talk {
         self.phase > Phase::Serving && !self.ended && !self.drained
     }
 
-    /// While draining: nothing that the peer has sent is left untold. What it was answered is delivered; then, since it
-    /// may be sending at this moment, its end is waited for until the grace is over. To one who is not owed anything
-    /// (`at_once`) nothing can get lost.
+    /// While draining: nothing that the peer has sent is left untold. What it was answered is delivered; then its end is
+    /// waited for until the grace is over, since it may be sending at this moment, and a reset could cost it the answer.
+    /// Who was silent and is owed nothing is closed at once.
     ///
     /// With a second leg, whose far end may still owe something, the conversation is told that the peer has finished.
-    pub(crate) fn end_drain(&mut self, at_once: bool, now: Instant) {
+    pub(crate) fn end_drain(&mut self, now: Instant) {
         self.drained = true;
         if self.exchange.has_second() {
             return self.tell(Event::PeerFinished(Leg::First), now);
         }
-        let grace = self.core.grace_ends().map_or(Duration::MAX, |end| end.saturating_duration_since(now));
-        self.exchange.close(if at_once { Duration::ZERO } else { grace.min(LINGER_MAX) });
+        let grace = self.core.grace_ends().map_or(LINGER_MAX, |end| end.saturating_duration_since(now));
+        self.exchange.close(if self.owes { grace } else { Duration::ZERO });
         self.ended = true;
     }
 
@@ -188,8 +195,7 @@ impl Drop for Talk {
     }
 }
 
-/// For how long a drained peer's end is waited for where the grace has no end that can be named: longer than anybody
-/// waits, short enough to be added to an instant.
+/// For how long a drained peer's end is waited for where the grace has no end that can be named.
 const LINGER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn failure(error: Error) -> Failure {

@@ -1,0 +1,119 @@
+//! The lobby: overlapped accepts, several at each listener, and those who were accepted but have no place yet.
+//!
+//! An accept that is under way cannot know whether there will be a place when it ends. So whoever comes in then waits
+//! here, unheard, as the clients behind it do in the backlog; and no further accept is started meanwhile.
+
+use crate::core::Core;
+use crate::door::{Gate, Place};
+use crate::listener::Listener;
+use crate::peer::done::Arrival;
+use doorbell_winsock::Socket;
+use doorbell_winsock::overlapped::{Completion, ToPort};
+use doorbell_winsock::socket::Family;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Accepts under way at each listener: as many clients can come while the workers are busy without one being kept
+/// waiting for the next accept to be started.
+const ACCEPTS: usize = 16;
+
+pub(crate) struct Lobby {
+    core: Arc<Core>,
+    entrances: Vec<Mutex<Entrance>>,
+    arrivals: Mutex<VecDeque<Arrival>>,
+}
+
+struct Entrance {
+    gate: Gate,
+    accepts: usize,
+    closed: bool,
+}
+
+impl Lobby {
+    pub(crate) fn new(core: &Arc<Core>, listeners: Vec<Listener>) -> Lobby {
+        let entrance =
+            |listener| Mutex::new(Entrance { gate: Gate::new(listener), accepts: 0, closed: false });
+        let entrances = listeners.into_iter().map(entrance).collect();
+        Lobby { core: core.clone(), entrances, arrivals: Mutex::default() }
+    }
+
+    /// Starts as many accepts at each listener as there should be. Returns when to try again, if something is wanting.
+    pub(crate) fn start_accepts(&self, now: Instant) -> Option<Instant> {
+        if !lock(&self.arrivals).is_empty() {
+            return None;
+        }
+        self.entrances.iter().filter_map(|entrance| lock(entrance).start_accepts(&self.core, now)).min()
+    }
+
+    /// An accept at this listener has ended.
+    pub(crate) fn accept_ended(&self, listener: usize, mut completion: Completion, now: Instant) {
+        let Some(entrance) = self.entrances.get(listener) else { return };
+        let mut entrance = lock(entrance);
+        entrance.accepts -= 1;
+        if entrance.closed {
+            return;
+        }
+        match completion.result() {
+            Ok(_) => {
+                entrance.gate.succeeded(&self.core);
+                let ends = completion.local_addr().zip(completion.remote_addr());
+                if let (Some(socket), Some((local, remote))) = (completion.take_accepted(), ends) {
+                    lock(&self.arrivals).push_back(Arrival { socket, local, remote });
+                }
+            }
+            Err(error) => {
+                entrance.gate.failed(&self.core, error, now);
+            }
+        }
+    }
+
+    /// The next who has arrived, if there is a place.
+    pub(crate) fn next(&self) -> Option<(Arrival, Place)> {
+        let mut arrivals = lock(&self.arrivals);
+        arrivals.front()?;
+        let place = Place::take(&self.core)?;
+        arrivals.pop_front().map(|arrival| (arrival, place))
+    }
+
+    /// The door rang: what was wanting may be there again.
+    pub(crate) fn end_rests(&self) {
+        self.entrances.iter().for_each(|entrance| lock(entrance).gate.end_rest());
+    }
+
+    /// Nobody comes in any more.
+    pub(crate) fn close(&self) {
+        for entrance in &self.entrances {
+            let mut entrance = lock(entrance);
+            entrance.closed = true;
+            let _ = entrance.gate.listener.socket.close();
+        }
+        lock(&self.arrivals).clear();
+    }
+}
+
+impl Entrance {
+    fn start_accepts(&mut self, core: &Core, now: Instant) -> Option<Instant> {
+        if let Some(until) = self.gate.rests_until().filter(|&until| now < until) {
+            return Some(until);
+        }
+        self.gate.end_rest();
+        while self.accepts < ACCEPTS && !self.closed {
+            let listener = &self.gate.listener;
+            let start = || {
+                let accept = Socket::for_accept(Family::of(&listener.address()))?;
+                listener.socket.accept_ex(&accept, Vec::<u8>::new(), ToPort).map_err(|refused| refused.error)
+            };
+            match start() {
+                Ok(_) => self.accepts += 1,
+                Err(error) if self.gate.failed(core, error, now).is_none() => break,
+                Err(_) => {}
+            }
+        }
+        self.gate.rests_until()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
