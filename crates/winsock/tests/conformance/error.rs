@@ -1,7 +1,17 @@
 //! ER: the same numbers on every system.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, any, datagram, fails, families, listener, next_end, pair, pair_of, pending, port_with, promise,
+    readable, recv_exactly, recv_pending, refusing, reset, started, stream,
+};
+use doorbell_winsock::error::{
+    ERROR_ABANDONED_WAIT_0, ERROR_CONNECTION_ABORTED, ERROR_CONNECTION_REFUSED, ERROR_INVALID_HANDLE,
+    ERROR_MORE_DATA, ERROR_NETNAME_DELETED, ERROR_NOT_FOUND, WAIT_TIMEOUT, WSA_IO_INCOMPLETE, WSA_IO_PENDING,
+    WSA_OPERATION_ABORTED, WSA_WAIT_IO_COMPLETION, WSAEACCES, WSAEADDRINUSE, WSAEADDRNOTAVAIL,
+    WSAEAFNOSUPPORT, WSAEALREADY, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEINPROGRESS, WSAEINTR,
+    WSAEINVAL, WSAEISCONN, WSAEMFILE, WSAEMSGSIZE, WSAENOBUFS, WSAENOTCONN, WSAENOTSOCK, WSAEOPNOTSUPP,
+    WSAESHUTDOWN, WSAETIMEDOUT, WSAEWOULDBLOCK,
+};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{CompletionPort, Error, Family, Kind, Shutdown, Socket};

@@ -8,8 +8,15 @@ mod datagram;
 mod order;
 mod shutdown;
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, SETTLE, SOON, arrived, compute, fails, families, next_end, no_packet, pair, pair_of, pattern,
+    pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused, reset, same_bytes,
+    started, stream,
+};
+use doorbell_winsock::error::{
+    ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
+    WSAEWOULDBLOCK,
+};
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Packet, Shutdown, Socket, Started};

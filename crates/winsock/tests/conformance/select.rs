@@ -1,7 +1,12 @@
-//! SE: select with three sets.
+//! SE: select with three sets. What wakes a thread that waits stands in a file of its own below.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+mod waiting;
+
+use crate::harness::{
+    SETTLE, SILENCE, SOON, any, connecting, fails, families, listener, pair, pair_of, promise, readable,
+    recv_exactly, recv_to_the_end, refusing, reset, stream, within,
+};
+use doorbell_winsock::error::{WSAECONNREFUSED, WSAEINVAL, WSAENOTSOCK, WSAEWOULDBLOCK};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, FdSet, Result, Socket, select};
 use std::thread;
@@ -77,6 +82,22 @@ fn se_02_each_set_keeps_exactly_its_ready_members() {
     });
 }
 
+// D FD_SET, FD_CLR, FD_ISSET.
+#[test]
+fn se_02_a_set_is_a_list() {
+    promise(|| {
+        let (a, b) = pair();
+        let mut set = FdSet::new();
+        assert!(set.is_empty() && !set.contains(&a));
+        set.insert(&a);
+        set.insert(&b);
+        set.insert(&a);
+        set.remove(&a);
+        assert!(set.iter().eq([&b]) && set.len() == 1);
+        set.clear();
+        assert!(set.is_empty());
+    });
+}
 // D select.
 #[test]
 fn se_03_on_time_out_all_sets_are_empty() {
@@ -368,122 +389,6 @@ fn se_15_a_set_holds_far_more_than_64_sockets() {
 
 // W test_select.
 #[test]
-fn se_16_closing_a_selected_socket_wakes_the_thread() {
-    promise(|| {
-        for family in families() {
-            let (a, b) = pair_of(family);
-            let (_c, d) = pair_of(family);
-            let waiting = {
-                let (b, d) = (b.clone(), d.clone());
-                thread::spawn(move || {
-                    let mut read = FdSet::from_iter([&d, &b]);
-                    (select(Some(&mut read), None, None, Some(Duration::from_secs(20))), read)
-                })
-            };
-            thread::sleep(Duration::from_millis(150));
-            b.close().unwrap();
-            assert!(within(SOON, || waiting.is_finished()), "select sleeps on");
-            let (total, read) = waiting.join().unwrap();
-            assert_eq!(total, Ok(1));
-            assert!(read.contains(&b) && !read.contains(&d));
-            drop(a);
-        }
-    });
-}
-
-// W test_select.
-#[test]
-fn se_16_closing_a_socket_in_the_except_set_is_an_error() {
-    promise(|| {
-        let (_a, b) = pair();
-        let waiting = {
-            let b = b.clone();
-            thread::spawn(move || {
-                let mut except = FdSet::from_iter([&b]);
-                select(None, None, Some(&mut except), Some(Duration::from_secs(20)))
-            })
-        };
-        thread::sleep(Duration::from_millis(150));
-        b.close().unwrap();
-        assert!(within(SOON, || waiting.is_finished()), "select sleeps on");
-        fails(waiting.join().unwrap(), &[WSAENOTSOCK]);
-    });
-}
-
-// W test_select: every thread that waits is woken, and a listener is no other case.
-#[test]
-fn se_16_closing_a_listener_wakes_every_thread() {
-    promise(|| {
-        let (listener, _) = listener(Family::V4);
-        let waiting: Vec<_> = (0..3)
-            .map(|_| {
-                let listener = listener.clone();
-                thread::spawn(move || {
-                    select(
-                        Some(&mut FdSet::from_iter([&listener])),
-                        None,
-                        None,
-                        Some(Duration::from_secs(20)),
-                    )
-                })
-            })
-            .collect();
-        thread::sleep(Duration::from_millis(150));
-        listener.close().unwrap();
-        for thread in waiting {
-            assert!(within(SOON, || thread.is_finished()), "select sleeps on");
-            assert_eq!(thread.join().unwrap(), Ok(1));
-        }
-    });
-}
-
-// D select.
-#[test]
-fn se_17_every_call_reports_what_lasts() {
-    promise(|| {
-        let (a, b) = pair();
-        a.send(b"12345").unwrap();
-        arrived(&b, 5);
-        for _ in 0..5 {
-            assert_eq!(select(Some(&mut FdSet::from_iter([&b])), None, None, ZERO), Ok(1));
-        }
-        // Reading a part and peeking change nothing; reading the rest does.
-        assert_eq!(b.recv(&mut [0; 2]), Ok(2));
-        assert_eq!(b.recv_with(&mut [0; 8], Flags::PEEK), Ok(3));
-        assert_eq!(select(Some(&mut FdSet::from_iter([&b])), None, None, ZERO), Ok(1));
-        assert_eq!(b.recv(&mut [0; 3]), Ok(3));
-        assert_eq!(select(Some(&mut FdSet::from_iter([&b])), None, None, ZERO), Ok(0));
-        // The end lasts for ever.
-        a.close().unwrap();
-        readable(&b);
-        for _ in 0..3 {
-            assert_eq!(b.recv(&mut [0; 3]), Ok(0));
-            assert_eq!(select(Some(&mut FdSet::from_iter([&b])), None, None, ZERO), Ok(1));
-        }
-    });
-}
-
-// D select: two threads may wait for one socket; both are told.
-#[test]
-fn se_17_two_threads_that_select_one_socket_are_both_told() {
-    promise(|| {
-        let (a, b) = pair();
-        let waiting: Vec<_> = (0..2)
-            .map(|_| {
-                let b = b.clone();
-                thread::spawn(move || select(Some(&mut FdSet::from_iter([&b])), None, None, Some(SOON)))
-            })
-            .collect();
-        thread::sleep(SETTLE);
-        a.send(b"x").unwrap();
-        for thread in waiting {
-            assert_eq!(thread.join().unwrap(), Ok(1));
-        }
-    });
-}
-
-// W test_select.
-#[test]
 fn se_19_out_of_band_data_is_an_exception() {
     promise(|| {
         for family in families() {
@@ -514,22 +419,5 @@ fn se_19_out_of_band_data_in_line_is_data() {
         readable(&b);
         assert_eq!(look(&[&b], ZERO).unwrap().of(&b), (true, true, false));
         assert_eq!(recv_exactly(&b, 1), b"!");
-    });
-}
-
-// D FD_SET, FD_CLR, FD_ISSET.
-#[test]
-fn se_02_a_set_is_a_list() {
-    promise(|| {
-        let (a, b) = pair();
-        let mut set = FdSet::new();
-        assert!(set.is_empty() && !set.contains(&a));
-        set.insert(&a);
-        set.insert(&b);
-        set.insert(&a);
-        set.remove(&a);
-        assert!(set.iter().eq([&b]) && set.len() == 1);
-        set.clear();
-        assert!(set.is_empty());
     });
 }

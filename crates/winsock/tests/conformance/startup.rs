@@ -1,6 +1,6 @@
 //! Starting, and the suite once more under the other backend.
 
-use crate::harness::*;
+use crate::harness::promise;
 use doorbell_winsock::startup::{Backend, BackendChoice};
 use doorbell_winsock::{Socket, startup};
 use std::process::Command;

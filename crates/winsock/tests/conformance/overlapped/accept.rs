@@ -1,7 +1,12 @@
 //! IN: AcceptEx and ConnectEx.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, any, connecting, fails, families, listener, next_end, no_packet, pair, pattern, pending,
+    port_with, promise, readable, recv_exactly, recv_pending, refused, refusing, same_bytes, started, stream,
+};
+use doorbell_winsock::error::{
+    ERROR_CONNECTION_REFUSED, WSAECONNREFUSED, WSAEINVAL, WSAEISCONN, WSAENOTCONN, WSAENOTSOCK,
+};
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::{Completion, Family, Shutdown, Socket};
 

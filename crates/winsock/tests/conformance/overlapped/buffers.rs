@@ -1,7 +1,11 @@
 //! BF: buffers and partial completion.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    Counted, NOTHING, SILENCE, SOON, arrived, fails, families, known_on_wine, next_end, no_packet, pair,
+    pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused,
+    reset, same_bytes, started, stream, within,
+};
+use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, CompletionPort, Packet, Shutdown, Started};

@@ -1,7 +1,11 @@
 //! CN: cancellation.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, SETTLE, connecting, datagram, fails, families, listener, next_end, no_packet, pair, pair_of,
+    pattern, pending, port_with, promise, received, recv_exactly, recv_pending, recv_to_the_end, same_bytes,
+    started, stream,
+};
+use doorbell_winsock::error::{ERROR_NOT_FOUND, WSA_OPERATION_ABORTED};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, Family, Socket};

@@ -1,7 +1,13 @@
 //! CL: closing with operations pending.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    CLOSED_PENDING, NOTHING, SETTLE, SOON, compute, fails, families, in_its_own_process, in_time, is_one_of,
+    known_on_wine, listener, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet,
+    received, recv_exactly, recv_pending, recv_to_the_end, reset, same_bytes, started, stream, within,
+};
+use doorbell_winsock::error::{
+    ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENOTSOCK,
+};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Family, Packet, Socket, host};

@@ -1,7 +1,10 @@
 //! UD: overlapped datagrams.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    datagram, fails, families, is_one_of, next_end, no_packet, pending, port_with, promise, readable,
+    received, refused, started,
+};
+use doorbell_winsock::error::{ERROR_MORE_DATA, WSAEINVAL, WSAEMSGSIZE, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, Kind, Shutdown, Socket};

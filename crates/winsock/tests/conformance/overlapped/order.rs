@@ -1,7 +1,11 @@
 //! OR: several operations outstanding on one socket.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, SETTLE, SOON, datagram, families, is_one_of, listener, next_end, no_packet, pair, pair_of,
+    pattern, pending, port_with, promise, received, recv_exactly, recv_pending, recv_to_the_end, same_bytes,
+    started, stream,
+};
+use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, Packet};

@@ -1,7 +1,10 @@
 //! SD: shutdown with overlapped operations.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    NOTHING, SETTLE, arrived, fails, families, next_end, no_packet, pair, pair_of, pattern, pending,
+    port_with, promise, received, recv_pending, recv_to_the_end, refused, reset, same_bytes, started,
+};
+use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, Shutdown};

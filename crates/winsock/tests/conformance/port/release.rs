@@ -1,7 +1,10 @@
 //! CP: which waiting threads a port releases, how many run at a time, and what closing it does.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    SETTLE, SILENCE, SOON, compute, fails, known_on_wine, next_posted, pair, port_with, promise, readable,
+    recv_pending, stream, within,
+};
+use doorbell_winsock::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE};
 use doorbell_winsock::port::blocking;
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::{CompletionPort, Family, FdSet, Socket, host, select};

@@ -1,7 +1,10 @@
 //! CL: closing, duplicates and linger, with plain calls.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    SOON, any, fails, families, in_its_own_process, is_one_of, listener, pair, pair_of, pattern, promise,
+    quiet, recv_exactly, recv_to_the_end, same_bytes, stream, within,
+};
+use doorbell_winsock::error::{WSAECONNREFUSED, WSAECONNRESET, WSAENOTSOCK, WSAESHUTDOWN, WSAEWOULDBLOCK};
 use doorbell_winsock::{Family, Kind, Shutdown, Socket, host};
 use std::collections::HashSet;
 use std::thread;

@@ -1,7 +1,9 @@
 //! UD: datagrams, with plain calls.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{SILENCE, datagram, fails, families, known_on_wine, promise, quiet, readable};
+use doorbell_winsock::error::{
+    WSAEINVAL, WSAEMSGSIZE, WSAENOTCONN, WSAESHUTDOWN, WSAETIMEDOUT, WSAEWOULDBLOCK,
+};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, FdSet, Kind, Shutdown, Socket, select};
 use std::time::Duration;

@@ -1,7 +1,10 @@
 //! SD: graceful shutdown and half close, with plain calls.
 
-use crate::harness::*;
-use doorbell_winsock::error::*;
+use crate::harness::{
+    SETTLE, SILENCE, SOON, any, arrived, fails, families, is_one_of, listener, pair, pair_of, pattern,
+    promise, quiet, recv_exactly, recv_to_the_end, same_bytes, stream, within,
+};
+use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAESHUTDOWN};
 use doorbell_winsock::{Family, Shutdown, Socket};
 use std::sync::mpsc;
 use std::thread;
