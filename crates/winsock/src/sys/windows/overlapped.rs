@@ -6,6 +6,7 @@ use super::os::block::{ACCEPT_ADDRESS, Noted, OperationBlock, husk, request_of};
 use super::os::detour::{Detour, deliver};
 use super::os::extensions::Extensions;
 use super::os::handle::{Handle, lock};
+use super::os::lasting::on_lasting_thread;
 use super::socket::{Socket, flags_of};
 use crate::error::{WSA_IO_PENDING, WSAEAFNOSUPPORT, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTSOCK};
 use crate::overlapped::{OpId, Operation, Request, Segments, Started, Work};
@@ -63,9 +64,10 @@ fn prepare(handle: &Arc<Handle>, id: u64, request: &Request) -> Result<Prepared>
     }
     match &request.work {
         Work::Receive(flags) | Work::ReceiveFrom(flags) => {
+            handle.ready_to_transfer(true)?;
             prepared.flags = flags_of(*flags) as u32;
         }
-        Work::Send => {}
+        Work::Send => handle.ready_to_transfer(false)?,
         Work::SendTo(to) => prepared.address = Address::new(to),
         Work::Accept(accept) => {
             let accept = accept.sys.handle();
@@ -103,20 +105,14 @@ fn prepare(handle: &Arc<Handle>, id: u64, request: &Request) -> Result<Prepared>
 
 /// ConnectEx wants a socket that is bound (IN-12).
 fn bind_wildcard(handle: &Handle) -> Result<()> {
-    let mut own = Address::empty();
     let mut any = Address::new(&match handle.connection.family {
         Family::V4 => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         Family::V6 => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     });
-    handle.with(|raw| {
-        // SAFETY: the addresses live across the calls.
-        unsafe {
-            if ws::getsockname(raw, own.room(), own.len()) == 0 {
-                return Ok(());
-            }
-            super::error::check(ws::bind(raw, any.room(), *any.len()))
-        }
-    })?;
+    if handle.local_addr().is_err() {
+        // SAFETY: the address lives across the call.
+        handle.with(|raw| super::error::check(unsafe { ws::bind(raw, any.room(), *any.len()) }))?;
+    }
     handle.connection.bound.store(true, Ordering::Release);
     Ok(())
 }
@@ -171,9 +167,13 @@ fn launch(
         }
     }
     let accept_raw = accept_pass.as_ref().map_or(ws::INVALID_SOCKET, |pass| pass.raw());
-    // SAFETY: the block was leaked for this call and stays where it is until it is taken back; the buffer that the
-    // descriptors name belongs to it.
-    let answer = unsafe { issue(operation, pass.raw(), accept_raw, block, &buffers, extensions) };
+    let call = Call { operation, raw: pass.raw(), accept: accept_raw, block, buffers: &buffers, extensions };
+    let issue = move || {
+        // SAFETY: the block was leaked for this call and stays where it is until it is taken back; the buffer that the
+        // descriptors name belongs to it. The passes keep the handles open.
+        unsafe { call.issue() }
+    };
+    let answer = if trigger.is_none() { issue() } else { on_lasting_thread(issue) };
     drop((pass, accept_pass, mode));
     match answer {
         // SAFETY: in this mode the kernel posts nothing for what succeeds at once, and the wait is not armed; so nobody
@@ -210,63 +210,72 @@ fn launch(
     }
 }
 
-/// Calls Winsock: the count when the operation succeeded at once, else the code.
-///
-/// # Safety
-/// The block is leaked and belongs to nobody else; it stays where it is until the operation has ended. The handles are
-/// open. `extensions` are there for an accept and a connect.
-unsafe fn issue(
+/// One call of Winsock.
+struct Call<'a> {
     operation: Operation,
     raw: ws::SOCKET,
     accept: ws::SOCKET,
     block: *mut OperationBlock,
-    buffers: &Buffers,
-    extensions: Option<&Extensions>,
-) -> Result<u32> {
-    let mut bytes = 0;
-    let (pieces, count) = buffers.as_list();
-    // SAFETY: what the pointers name lies in the block, or on the heap that the block owns; see above.
-    let succeeded = unsafe {
-        let overlapped = &raw mut (*block).head.overlapped;
-        let flags = &raw mut (*block).flags;
-        let (to, to_len) = Address::parts(&raw mut (*block).address);
-        let (staging, staged) = ((*block).staging.as_mut_ptr(), (*block).staging.len());
-        match (operation, extensions) {
-            (Operation::Receive, _) => {
-                ws::WSARecv(raw, pieces, count, &mut bytes, flags, overlapped, None) == 0
+    buffers: &'a Buffers,
+    extensions: Option<&'a Extensions>,
+}
+
+// SAFETY: the addresses in it are those of memory that whoever makes the call owns, on whichever thread.
+unsafe impl Send for Call<'_> {}
+
+impl Call<'_> {
+    /// Calls: the count when the operation succeeded at once, else the code.
+    ///
+    /// # Safety
+    /// The block is leaked and belongs to nobody else; it stays where it is until the operation has ended. The handles are
+    /// open. The extensions are there for an accept and a connect.
+    unsafe fn issue(self) -> Result<u32> {
+        let Call { operation, raw, accept, block, buffers, extensions } = self;
+        let mut bytes = 0;
+        let (pieces, count) = buffers.as_list();
+        // SAFETY: what the pointers name lies in the block, or on the heap that the block owns; see above.
+        let succeeded = unsafe {
+            let overlapped = &raw mut (*block).head.overlapped;
+            let flags = &raw mut (*block).flags;
+            let (to, to_len) = Address::parts(&raw mut (*block).address);
+            let (staging, staged) = ((*block).staging.as_mut_ptr(), (*block).staging.len());
+            match (operation, extensions) {
+                (Operation::Receive, _) => {
+                    ws::WSARecv(raw, pieces, count, &mut bytes, flags, overlapped, None) == 0
+                }
+                (Operation::ReceiveFrom, _) => {
+                    ws::WSARecvFrom(raw, pieces, count, &mut bytes, flags, to, to_len, overlapped, None) == 0
+                }
+                (Operation::Send, _) => ws::WSASend(raw, pieces, count, &mut bytes, 0, overlapped, None) == 0,
+                (Operation::SendTo, _) => {
+                    ws::WSASendTo(raw, pieces, count, &mut bytes, 0, to, *to_len, overlapped, None) == 0
+                }
+                (Operation::Accept, Some(extensions)) => {
+                    let room = staged as u32 - 2 * ACCEPT_ADDRESS;
+                    let (local, remote) = (ACCEPT_ADDRESS, ACCEPT_ADDRESS);
+                    (extensions.accept_ex)(
+                        raw,
+                        accept,
+                        staging.cast(),
+                        room,
+                        local,
+                        remote,
+                        &mut bytes,
+                        overlapped,
+                    ) != 0
+                }
+                (Operation::Connect, Some(extensions)) => {
+                    let (first, len) = match buffers {
+                        Buffers::One([piece]) => (piece.buf, piece.len),
+                        Buffers::Many(_) => (staging, staged as u32),
+                    };
+                    (extensions.connect_ex)(raw, to, *to_len, first.cast(), len, &mut bytes, overlapped) != 0
+                }
+                (Operation::Accept | Operation::Connect, None) => return Err(WSAEINVAL),
             }
-            (Operation::ReceiveFrom, _) => {
-                ws::WSARecvFrom(raw, pieces, count, &mut bytes, flags, to, to_len, overlapped, None) == 0
-            }
-            (Operation::Send, _) => ws::WSASend(raw, pieces, count, &mut bytes, 0, overlapped, None) == 0,
-            (Operation::SendTo, _) => {
-                ws::WSASendTo(raw, pieces, count, &mut bytes, 0, to, *to_len, overlapped, None) == 0
-            }
-            (Operation::Accept, Some(extensions)) => {
-                let room = staged as u32 - 2 * ACCEPT_ADDRESS;
-                let (local, remote) = (ACCEPT_ADDRESS, ACCEPT_ADDRESS);
-                (extensions.accept_ex)(
-                    raw,
-                    accept,
-                    staging.cast(),
-                    room,
-                    local,
-                    remote,
-                    &mut bytes,
-                    overlapped,
-                ) != 0
-            }
-            (Operation::Connect, Some(extensions)) => {
-                let (first, len) = match buffers {
-                    Buffers::One([piece]) => (piece.buf, piece.len),
-                    Buffers::Many(_) => (staging, staged as u32),
-                };
-                (extensions.connect_ex)(raw, to, *to_len, first.cast(), len, &mut bytes, overlapped) != 0
-            }
-            (Operation::Accept | Operation::Connect, None) => return Err(WSAEINVAL),
-        }
-    };
-    if succeeded { Ok(bytes) } else { Err(last_error()) }
+        };
+        if succeeded { Ok(bytes) } else { Err(last_error()) }
+    }
 }
 
 /// The descriptors of a buffer, which may go as soon as the call has returned (BF-04).

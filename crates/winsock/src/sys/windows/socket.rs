@@ -99,11 +99,13 @@ impl Socket {
     }
 
     pub(crate) fn recv(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
+        self.handle().connected_or_datagram()?;
         // SAFETY: the buffer is ours to write for as long as the call lasts.
         self.with(|raw| count(unsafe { ws::recv(raw, buffer.as_mut_ptr(), len(buffer), flags_of(flags)) }))
     }
 
     pub(crate) fn send(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
+        self.handle().connected_or_datagram()?;
         self.with(|raw| {
             let mut sent = 0;
             // One turn, but for a buffer longer than the call can name.
@@ -166,17 +168,11 @@ impl Socket {
     }
 
     pub(crate) fn local_addr(&self) -> Result<SocketAddr> {
-        let mut address = Address::empty();
-        // SAFETY: the room for the address and its length live across the call.
-        self.with(|raw| check(unsafe { ws::getsockname(raw, address.room(), address.len()) }))?;
-        address.get()
+        self.handle().local_addr()
     }
 
     pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
-        let mut address = Address::empty();
-        // SAFETY: the room for the address and its length live across the call.
-        self.with(|raw| check(unsafe { ws::getpeername(raw, address.room(), address.len()) }))?;
-        address.get()
+        self.handle().peer_addr()
     }
 
     pub(super) fn owning(handle: Arc<Handle>) -> Socket {

@@ -10,17 +10,20 @@
 //! call on the socket puts right.
 
 use super::super::error::{Result, check, check_system, last_error, last_system_error};
+use super::address::Address;
 use super::gate::Gate;
 use super::queue::Association;
-use crate::error::{ERROR_NOT_FOUND, WSAENOTSOCK};
+use crate::error::{ERROR_NOT_FOUND, WSAENOTCONN, WSAENOTSOCK};
 use crate::socket::{Family, Kind};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::{
-    INVALID_SOCKET, SO_UPDATE_ACCEPT_CONTEXT, SOCKET, SOL_SOCKET, closesocket, setsockopt,
+    INVALID_SOCKET, SO_CONNECT_TIME, SO_UPDATE_ACCEPT_CONTEXT, SOCKET, SOL_SOCKET, closesocket, getpeername,
+    getsockname, getsockopt, setsockopt,
 };
 use windows_sys::Win32::Storage::FileSystem::SetFileCompletionNotificationModes;
 use windows_sys::Win32::System::IO::{CancelIoEx, OVERLAPPED};
@@ -49,6 +52,8 @@ pub(crate) struct Connection {
     pub(crate) family: Family,
     pub(crate) kind: Kind,
     handles: AtomicUsize,
+    /// Handles that are closed for their owners and kept open for their operations.
+    lingering: Mutex<Vec<SOCKET>>,
     pub(crate) bound: AtomicBool,
     pub(crate) listening: AtomicBool,
     pub(crate) connected: AtomicBool,
@@ -76,6 +81,7 @@ impl Handle {
             family,
             kind,
             handles: AtomicUsize::new(0),
+            lingering: Mutex::default(),
             bound: AtomicBool::new(false),
             listening: AtomicBool::new(false),
             connected: AtomicBool::new(false),
@@ -121,6 +127,50 @@ impl Handle {
         self.raw
     }
 
+    /// Whether a stream is connected: elsewhere a transfer is refused with WSAENOTCONN (10057; BL-12, MO-09). Winsock
+    /// refuses it too, Wine waits.
+    pub(crate) fn connected_or_datagram(&self) -> Result<()> {
+        let connection = &self.connection;
+        if connection.kind == Kind::Datagram || connection.connected.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        // Asked until it is so: the end of a non-blocking connect is told to nobody. Unlike the peer's address, which is known
+        // as soon as one tries, the time of the connection is there only when the connection is.
+        let (mut seconds, mut len) = (0u32, size_of::<u32>() as i32);
+        let (value, len) = ((&raw mut seconds).cast(), &raw mut len);
+        // SAFETY: the number and its length live across the call.
+        self.with(|raw| check(unsafe { getsockopt(raw, SOL_SOCKET, SO_CONNECT_TIME, value, len) }))?;
+        if seconds == u32::MAX {
+            return Err(WSAENOTCONN);
+        }
+        connection.connected.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// The same, and whether a datagram socket that is to receive has an address to receive at: WSAEINVAL (10022).
+    pub(crate) fn ready_to_transfer(&self, receive: bool) -> Result<()> {
+        if receive && self.connection.kind == Kind::Datagram && !self.connection.bound.load(Ordering::Acquire)
+        {
+            self.local_addr()?;
+            self.connection.bound.store(true, Ordering::Release);
+        }
+        self.connected_or_datagram()
+    }
+
+    pub(crate) fn local_addr(&self) -> Result<SocketAddr> {
+        let mut address = Address::empty();
+        // SAFETY: the room for the address and its length live across the call.
+        self.with(|raw| check(unsafe { getsockname(raw, address.room(), address.len()) }))?;
+        address.get()
+    }
+
+    pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
+        let mut address = Address::empty();
+        // SAFETY: the room for the address and its length live across the call.
+        self.with(|raw| check(unsafe { getpeername(raw, address.room(), address.len()) }))?;
+        address.get()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.gate.is_shut()
     }
@@ -138,10 +188,15 @@ impl Handle {
                 let _ = listener.cancel(|running| running.id == id);
             }
         }
+        // Operations of this handle go on while there is another one, and the system may still need this value for them.
+        if self.lingers() {
+            return Ok(());
+        }
         // Operations that were cancelled end with 995; those that closing ends have other codes, some of them odd.
         if self.connection.handles.load(Ordering::Acquire) == 0 {
             self.cancel_everything();
             self.update_waiting_accepts();
+            self.close_lingering();
         }
         // SAFETY: the gate was shut by this very call, so the handle is closed once, and nobody uses it any more.
         let closed = check(unsafe { closesocket(self.raw) });
@@ -193,6 +248,29 @@ impl Handle {
     fn cancel_everything(&self) {
         // SAFETY: the handle is open until `close` has come to its end.
         unsafe { CancelIoEx(self.raw as HANDLE, std::ptr::null()) };
+    }
+
+    /// Leaves the closing of this handle to the last one, if there is another one and operations are running.
+    fn lingers(&self) -> bool {
+        let busy = !lock(&self.running).is_empty();
+        let mut lingering = lock(&self.connection.lingering);
+        // The last one takes the list after its count was taken off, so it either finds this handle or is seen here.
+        let lingers = busy && self.connection.handles.load(Ordering::Acquire) > 0;
+        if lingers {
+            lingering.push(self.raw);
+        }
+        lingers
+    }
+
+    /// Closes the duplicates that were left to the last handle.
+    fn close_lingering(&self) {
+        for raw in std::mem::take(&mut *lock(&self.connection.lingering)) {
+            // SAFETY: each handle came into the list instead of being closed, and is taken out once.
+            unsafe {
+                CancelIoEx(raw as HANDLE, std::ptr::null());
+                closesocket(raw);
+            }
+        }
     }
 
     /// Notes an operation before the system gets its block.

@@ -6,5 +6,6 @@ pub(super) mod detour;
 pub(super) mod extensions;
 mod gate;
 pub(super) mod handle;
+pub(super) mod lasting;
 mod options;
 pub(super) mod queue;
