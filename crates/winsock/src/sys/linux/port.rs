@@ -157,7 +157,7 @@ impl PortCore {
         self: &Arc<Self>,
         max: usize,
         timeout: Option<Duration>,
-        mut each: impl FnMut(Packet),
+        each: impl FnMut(Packet),
     ) -> Result<usize> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let polls_only = timeout == Some(Duration::ZERO);

@@ -30,19 +30,24 @@ pub(crate) struct Domain {
     epoch: AtomicU64,
     /// Whether an operation ever had to wait here; until then nobody has to look after it.
     used: AtomicBool,
+    /// The guard waits in it.
+    attended: AtomicBool,
 }
 
 enum Driver {
     Epoll(Epoll),
-    Ring(Ring),
+    Ring(Box<Ring>),
 }
 
 impl Domain {
     pub(crate) fn new() -> error::Result<Arc<Domain>> {
         let driver = match startup::backend() {
-            Backend::IoUring => Driver::Ring(Ring::new().map_err(|e| {
-                e.raw_os_error().map_or(WSAENOBUFS, |code| error::wsa(Errno::from_raw_os_error(code)))
-            })?),
+            Backend::IoUring => {
+                let code = |e: std::io::Error| {
+                    e.raw_os_error().map(|code| error::wsa(Errno::from_raw_os_error(code)))
+                };
+                Driver::Ring(Box::new(Ring::new().map_err(|e| code(e).unwrap_or(WSAENOBUFS))?))
+            }
             _ => Driver::Epoll(Epoll::new().map_err(error::wsa)?),
         };
         let domain = Arc::new(Domain {
@@ -51,6 +56,7 @@ impl Domain {
             pollers: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),
             used: AtomicBool::new(false),
+            attended: AtomicBool::new(false),
         });
         guard::watch(&domain);
         Ok(domain)
@@ -101,9 +107,14 @@ impl Domain {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::SeqCst);
         }
-        if self.pollers() == 0 {
+        if self.pollers() == 0 && !self.attended.load(Ordering::SeqCst) {
             guard::notify();
         }
+    }
+
+    /// The guard begins or ends to wait here.
+    pub(crate) fn attend(&self, attended: bool) {
+        self.attended.store(attended, Ordering::SeqCst);
     }
 
     /// Waits for at most `timeout` for what the sockets have to tell, and lets their lines go on. Ends of operations go

@@ -103,15 +103,18 @@ fn run() {
             number += 1;
         }
         watched.retain(|w| w.domain.strong_count() > 0);
-        let restless = watched.iter_mut().fold(false, |restless, w| look(guard, w) || restless);
-        if !restless {
+        if !look_at_all(guard, &mut watched) {
             // Whoever leaves a domain from here on rings; who left before is seen by one more look.
             guard.up.store(false, Ordering::SeqCst);
-            if watched.iter_mut().fold(false, |restless, w| look(guard, w) || restless) {
+            if look_at_all(guard, &mut watched) {
                 guard.up.store(true, Ordering::SeqCst);
             }
         }
     }
+}
+
+fn look_at_all(guard: &Guard, watched: &mut [Watched]) -> bool {
+    watched.iter_mut().filter(|watched| look(guard, watched)).count() > 0
 }
 
 /// True if the domain must be looked at again after a tick.
@@ -134,6 +137,7 @@ fn look(guard: &Guard, watched: &mut Watched) -> bool {
     if domain.is_used() && !watched.in_outer && guard.outer.add_level(domain.as_fd(), watched.number).is_ok()
     {
         watched.in_outer = true;
+        domain.attend(true);
     }
     false
 }
@@ -160,6 +164,7 @@ fn leave(guard: &Guard, watched: &mut Watched, domain: &Domain) {
     if watched.in_outer {
         guard.outer.remove(domain.as_fd()).ok();
         watched.in_outer = false;
+        domain.attend(false);
     }
 }
 
