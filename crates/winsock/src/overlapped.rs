@@ -537,7 +537,8 @@ mod tests {
 
         let boxed: Box<[u8]> = vec![1u8; 9].into();
         let address = boxed.as_ptr();
-        assert_eq!(there_and_back(boxed).as_ptr(), address);
+        let boxed = there_and_back(boxed);
+        assert_eq!(boxed.as_ptr(), address);
         assert_eq!(there_and_back(vec![vec![1u8], vec![2u8, 3]]), [vec![1u8], vec![2, 3]]);
         assert_eq!(there_and_back(b"static".as_slice()), b"static");
     }

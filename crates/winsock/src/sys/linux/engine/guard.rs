@@ -114,7 +114,9 @@ fn run() {
 }
 
 fn look_at_all(guard: &Guard, watched: &mut [Watched]) -> bool {
-    watched.iter_mut().filter(|watched| look(guard, watched)).count() > 0
+    // Each has to be looked at, whatever the ones before it were.
+    let restless: Vec<bool> = watched.iter_mut().map(|watched| look(guard, watched)).collect();
+    restless.contains(&true)
 }
 
 /// True if the domain must be looked at again after a tick.
