@@ -1,8 +1,8 @@
 //! ER: the same numbers on every system.
 
 use crate::harness::{
-    NOTHING, any, datagram, fails, families, listener, next_end, pair, pair_of, pending, port_with, promise,
-    readable, recv_exactly, recv_pending, refusing, reset, started, stream,
+    NOTHING, any, datagram, fails, families, is_one_of, listener, next_end, no_packet, pair, pair_of,
+    pending, port_with, promise, readable, recv_exactly, recv_pending, refusing, reset, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_ABANDONED_WAIT_0, ERROR_CONNECTION_ABORTED, ERROR_CONNECTION_REFUSED, ERROR_INVALID_HANDLE,
@@ -150,6 +150,24 @@ fn er_03_sending_on_a_reset_connection_fails_and_is_no_signal() {
             d.send(b"y").unwrap();
             assert_eq!(recv_exactly(&c, 1), b"y");
         }
+    });
+}
+
+// W test_tcp_reset: whether the call says it or the packet.
+#[test]
+fn er_03_an_overlapped_send_on_a_reset_connection_fails() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        reset(&a);
+        readable(&b);
+        for _ in 0..3 {
+            match b.send_overlapped(vec![1; 10], ToPort) {
+                Err(refused) => is_one_of(refused.error, &[WSAECONNRESET, WSAECONNABORTED]),
+                Ok(_) => fails(next_end(&port).result(), &[WSAECONNRESET, WSAECONNABORTED]),
+            };
+        }
+        no_packet(&port);
     });
 }
 

@@ -9,9 +9,9 @@ mod order;
 mod shutdown;
 
 use crate::harness::{
-    NOTHING, SETTLE, SOON, arrived, compute, fails, families, next_end, no_packet, pair, pair_of, pattern,
-    pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused, reset, same_bytes,
-    started, stream,
+    NOTHING, SETTLE, SOON, arrived, compute, fails, families, known_on_wine, next_end, no_packet, pair,
+    pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused,
+    reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
@@ -220,6 +220,21 @@ fn ov_11_a_long_send_goes_on_while_nobody_is_at_the_port() {
         peer.read_exact(&mut got).expect("the operation stands still while its starter does something else");
         same_bytes(&got, &pattern(LEN, 2));
         assert_eq!(next_end(&port).result(), Ok(LEN));
+    });
+}
+
+// D Overlapped I/O: the same of a receive that is to fill a buffer larger than what the system keeps.
+#[test]
+fn ov_08_a_long_receive_goes_on_while_nobody_is_at_the_port() {
+    known_on_wine("D1", || {
+        const LEN: usize = 32 << 20;
+        let (a, mut peer) = foreign_pair();
+        let port = port_with(&[(&a, 1)]);
+        peer.set_write_timeout(Some(SOON)).unwrap();
+        pending(a.recv_overlapped(vec![0; LEN], Flags::WAIT_ALL, ToPort));
+        peer.write_all(&pattern(LEN, 5))
+            .expect("the operation stands still while its starter does something else");
+        same_bytes(&received(next_end(&port)), &pattern(LEN, 5));
     });
 }
 

@@ -164,6 +164,25 @@ fn cn_04_cancel_io_takes_only_those_of_its_thread() {
     });
 }
 
+// D CancelIo: a thread that comes after another one is not that one, whatever the system calls it.
+#[test]
+fn cn_04_a_later_thread_cancels_nothing_of_one_that_is_gone() {
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&b, 1)]);
+        let starter = b.clone();
+        let id = thread::spawn(move || recv_pending(&starter, 4)).join().unwrap();
+        for _ in 0..10 {
+            let b = b.clone();
+            thread::spawn(move || b.cancel_thread()).join().unwrap().unwrap();
+        }
+        no_packet(&port);
+        a.send(b"x").unwrap();
+        let end = next_end(&port);
+        assert_eq!((end.id(), end.result()), (id, Ok(1)));
+    });
+}
+
 // D CancelIoEx; W test_AcceptEx.
 #[test]
 fn cn_05_a_cancelled_operation_ends_once_with_995() {

@@ -1,14 +1,14 @@
 //! CP: the queue of a port: posts, order, batches, and each packet to one thread.
 
 use crate::harness::{
-    SETTLE, SILENCE, SOON, arrived, fails, next_posted, no_packet, pair, port_with, promise, received,
-    recv_pending, reset, started,
+    SETTLE, SILENCE, SOON, arrived, fails, in_its_own_process, next_posted, no_packet, pair, pending,
+    port_with, promise, received, recv_pending, reset, started,
 };
 use doorbell_winsock::error::{ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT};
 use doorbell_winsock::overlapped::{OpId, ToPort};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{CompletionPort, Packet, Socket};
+use doorbell_winsock::{CompletionPort, Packet, Socket, host};
 use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
@@ -284,5 +284,72 @@ fn cp_33_a_batch_of_no_room_is_an_error() {
         fails(port.get_many(&mut packets, 0, None, Alertable::No), &[ERROR_INVALID_PARAMETER]);
         assert!(packets.is_empty());
         assert_eq!(next_posted(&port), (0, 1, 0));
+    });
+}
+
+// D GetQueuedCompletionStatus: a packet and the end of a wait may meet; the packet is then still there.
+#[test]
+fn cp_18_no_packet_is_lost_to_a_wait_that_runs_out() {
+    promise(|| {
+        const PACKETS: usize = 2000;
+        let port = CompletionPort::new(0).unwrap();
+        let (tell, told) = mpsc::channel();
+        for number in 0..3 {
+            let (port, tell) = (port.clone(), tell.clone());
+            thread::spawn(move || {
+                let limit = Some(Duration::from_micros(200 * number));
+                loop {
+                    match port.get(limit) {
+                        Ok(packet) => tell.send(packet.key()).unwrap(),
+                        Err(error) if error.code() == WAIT_TIMEOUT => {}
+                        Err(_) => return,
+                    }
+                }
+            });
+        }
+        for key in 0..PACKETS {
+            port.post(0, key, 0).unwrap();
+            if key % 16 == 0 {
+                thread::sleep(Duration::from_micros(300));
+            }
+        }
+        let mut got: Vec<_> =
+            (0..PACKETS).map(|_| told.recv_timeout(SOON).expect("a packet was lost")).collect();
+        got.sort_unstable();
+        assert!(got.into_iter().eq(0..PACKETS));
+        assert!(told.recv_timeout(SILENCE).is_err());
+        port.close().unwrap();
+    });
+}
+
+// D I/O Completion Ports: waiting is waiting. Sockets in every state that could keep a poll busy are there.
+#[test]
+fn cp_06_threads_that_wait_at_a_port_cost_no_time() {
+    in_its_own_process(|| {
+        let port = CompletionPort::new(0).unwrap();
+        let pairs: Vec<(Socket, Socket)> = (0..40).map(|_| pair()).collect();
+        for (key, (a, b)) in pairs.iter().enumerate() {
+            port.associate(b, key).unwrap();
+            match key % 4 {
+                // Nothing comes.
+                0 => _ = recv_pending(b, 16),
+                // Data that nobody asked for, and an end that nobody asked for.
+                1 => _ = a.send(b"unread").unwrap(),
+                2 => a.close().unwrap(),
+                // A send that is stuck.
+                _ => _ = pending(b.send_overlapped(vec![1; 8 << 20], ToPort)),
+            }
+        }
+        for _ in 0..3 {
+            let port = port.clone();
+            thread::spawn(move || port.get(None).map(drop));
+        }
+        thread::sleep(Duration::from_millis(300));
+        let before = host::process_figures();
+        thread::sleep(Duration::from_secs(1));
+        let after = host::process_figures();
+        let spent = (after.user + after.system).saturating_sub(before.user + before.system);
+        port.close().unwrap();
+        assert!(spent < Duration::from_millis(150), "{spent:?} of processor time in a second of waiting");
     });
 }
