@@ -155,6 +155,11 @@ impl<P, W: Clone + PartialEq> PortState<P, W> {
         true
     }
 
+    /// Whether this thread waits here and has its place in the kernel.
+    pub(crate) fn is_polling(&self, thread: &W) -> bool {
+        self.position(thread).is_some_and(|at| self.waiting[at].1 == How::Polling)
+    }
+
     /// A running thread stops running: it comes back, waits elsewhere, or ends.
     pub(crate) fn stop_running(&mut self) {
         self.running = self.running.saturating_sub(1);

@@ -194,7 +194,12 @@ impl PortCore {
                         Some(Release::Packet(packet)) => {
                             return Ok(self.run(self.lock(), Some(packet), max, each));
                         }
-                        Some(Release::Poll) => turn = Turn::Poll,
+                        // It may be an old one, for an earlier wait of this thread that ran out; the state knows.
+                        Some(Release::Poll) => {
+                            if self.lock().is_polling(&me) {
+                                turn = Turn::Poll;
+                            }
+                        }
                         Some(Release::Closed) => turn = Turn::Closed,
                         None => {}
                     }
@@ -216,12 +221,14 @@ impl PortCore {
                 }
                 // It was released in this very moment: what it was released with is there.
                 drop(state);
-                match me.sleep(None) {
-                    Some(Release::Packet(packet)) => {
-                        return Ok(self.run(self.lock(), Some(packet), max, each));
+                loop {
+                    match me.sleep(None) {
+                        Some(Release::Packet(packet)) => {
+                            return Ok(self.run(self.lock(), Some(packet), max, each));
+                        }
+                        Some(Release::Closed) => return Err(ERROR_ABANDONED_WAIT_0),
+                        Some(Release::Poll) | None => {}
                     }
-                    Some(Release::Closed) => return Err(ERROR_ABANDONED_WAIT_0),
-                    _ => turn = Turn::Poll,
                 }
             }
         }
@@ -353,7 +360,11 @@ impl PartialEq for Waiter {
 
 impl Waiter {
     fn release(&self, release: Release<Packet>) {
-        *self.0.released.lock().unwrap_or_else(PoisonError::into_inner) = Some(release);
+        let mut released = self.0.released.lock().unwrap_or_else(PoisonError::into_inner);
+        // Releases are handed over without the port's lock, so one to poll may come late; it displaces nothing.
+        if released.is_none() || !matches!(release, Release::Poll) {
+            *released = Some(release);
+        }
         self.0.wake.notify_one();
     }
 
