@@ -401,10 +401,10 @@ fn bl_12_recv_needs_a_connection() {
     });
 }
 
-// D recv: a name or a backlog is not a connection. Wine waits.
+// D recv: a name or a backlog is not a connection.
 #[test]
 fn bl_12_recv_on_a_bound_or_listening_socket_needs_one_too() {
-    known_on_wine("BL-12", || {
+    promise(|| {
         for family in families() {
             let bound = stream(family);
             bound.bind(any(family)).unwrap();
@@ -415,10 +415,10 @@ fn bl_12_recv_on_a_bound_or_listening_socket_needs_one_too() {
     });
 }
 
-// W test_completion_port; D send. Wine sees a pipe that is broken.
+// W test_completion_port; D send.
 #[test]
 fn bl_12_send_needs_a_connection() {
-    known_on_wine("BL-12", || {
+    promise(|| {
         for family in families() {
             let fresh = stream(family);
             fails(fresh.send(b"x"), &[WSAENOTCONN]);

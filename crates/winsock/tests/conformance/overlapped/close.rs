@@ -2,8 +2,8 @@
 
 use crate::harness::{
     CLOSED_PENDING, NOTHING, SETTLE, SOON, compute, fails, families, in_its_own_process, in_time, is_one_of,
-    known_on_wine, listener, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet,
-    received, recv_exactly, recv_pending, recv_to_the_end, reset, same_bytes, started, stream, within,
+    listener, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet, received, recv_exactly,
+    recv_pending, recv_to_the_end, reset, same_bytes, started, stream, within,
 };
 use doorbell_winsock::error::{
     ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENOTSOCK,
@@ -45,7 +45,7 @@ fn cl_01_closing_ends_every_receive_once_with_an_error() {
 // W test_completion_port; D closesocket.
 #[test]
 fn cl_01_closing_ends_a_blocked_send_too() {
-    known_on_wine("D17", || {
+    promise(|| {
         for family in families() {
             let (_a, b) = pair_of(family);
             let port = port_with(&[(&b, 1)]);

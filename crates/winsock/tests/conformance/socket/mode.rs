@@ -1,9 +1,8 @@
 //! MO: what the blocking mode changes, and IN-02: what an accepted socket has from its listener.
 
 use crate::harness::{
-    SETTLE, arrived, connected, connecting, fails, families, is_one_of, known_on_wine, listener, no_packet,
-    pair, pair_of, pattern, port_with, promise, readable, recv_exactly, recv_to_the_end, refused, same_bytes,
-    stream,
+    SETTLE, arrived, connected, connecting, fails, families, is_one_of, listener, no_packet, pair, pair_of,
+    pattern, port_with, promise, readable, recv_exactly, recv_to_the_end, refused, same_bytes, stream,
 };
 use doorbell_winsock::error::{WSAEALREADY, WSAEISCONN, WSAENOTCONN, WSAETIMEDOUT, WSAEWOULDBLOCK};
 use doorbell_winsock::overlapped::ToPort;
@@ -157,7 +156,7 @@ fn mo_08_what_a_non_blocking_send_says_it_took_arrives() {
 // W test_connecting_socket, a todo there.
 #[test]
 fn mo_09_no_transfer_on_a_socket_still_connecting() {
-    known_on_wine("MO-09", || {
+    promise(|| {
         let (socket, _address, _keep) = connecting();
         for _ in 0..2 {
             fails(socket.recv(&mut [0; 4]), &[WSAENOTCONN]);
@@ -169,7 +168,7 @@ fn mo_09_no_transfer_on_a_socket_still_connecting() {
 // W test_connecting_socket: the same of overlapped operations.
 #[test]
 fn mo_09_no_overlapped_transfer_on_a_socket_still_connecting() {
-    known_on_wine("MO-09", || {
+    promise(|| {
         let (socket, _address, _keep) = connecting();
         let port = port_with(&[(&socket, 1)]);
         refused(socket.recv_overlapped(vec![0; 4], Flags::NONE, ToPort), &[WSAENOTCONN]);
