@@ -195,13 +195,9 @@ impl PortCore {
                             return Ok(self.run(self.lock(), Some(packet), max, each));
                         }
                         // It may be an old one, for an earlier wait of this thread that ran out; the state knows.
-                        Some(Release::Poll) => {
-                            if self.lock().is_polling(&me) {
-                                turn = Turn::Poll;
-                            }
-                        }
+                        Some(Release::Poll) if self.lock().is_polling(&me) => turn = Turn::Poll,
                         Some(Release::Closed) => turn = Turn::Closed,
-                        None => {}
+                        Some(Release::Poll) | None => {}
                     }
                 }
                 Turn::Closed | Turn::Take => {
@@ -286,7 +282,7 @@ impl PortCore {
     /// Looks at the sockets without waiting.
     fn look(self: &Arc<Self>) {
         let mut sink = Sink::default();
-        let rung = self.domain.poll(Some(Duration::ZERO), &mut sink);
+        let rung = self.domain.look(&mut sink);
         let mut wake = Vec::new();
         {
             let mut state = self.lock();
@@ -443,7 +439,7 @@ pub(super) fn runs_here(port: &Weak<PortCore>) -> bool {
         .unwrap_or(false)
 }
 
-fn runs_on(port: &PortCore) -> bool {
+pub(super) fn runs_on(port: &PortCore) -> bool {
     ME.try_with(|me| me.port.borrow().as_ref().is_some_and(|mine| std::ptr::eq(&raw const **mine, port)))
         .unwrap_or(false)
 }

@@ -1,7 +1,7 @@
 //! A domain: what a group of sockets is driven by, an epoll set or a ring. Any thread may drive it.
 
 use super::super::os::epoll::{Epoll, Ready};
-use super::super::os::io_uring::{Done, Ring};
+use super::super::os::io_uring::{CANCEL, Done, Ring};
 use super::super::port::PortCore;
 use super::super::{error, startup};
 use super::line::{Direction, Sink};
@@ -9,16 +9,15 @@ use super::registry::{self, Token};
 use super::{guard, line};
 use crate::error::WSAENOBUFS;
 use crate::startup::Backend;
-use io_uring::{opcode, squeue};
+use io_uring::squeue;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
-/// Entries of ours that belong to no socket: the bell, and requests to cancel, whose own end says nothing.
+/// The number of the bell, which belongs to no socket.
 const BELL: u64 = u64::MAX;
-const CANCEL: u64 = u64::MAX - 1;
 
 pub(crate) struct Domain {
     driver: Driver,
@@ -137,15 +136,19 @@ impl Domain {
         rung
     }
 
+    /// Takes what has happened already, without waiting and, on a ring, without handing anything over.
+    pub(crate) fn look(&self, sink: &mut Sink) -> bool {
+        match &self.driver {
+            Driver::Epoll(epoll) => epoll.wait(Some(Duration::ZERO), |ready| advance_ready(ready, sink)),
+            Driver::Ring(ring) => reap(ring, sink),
+        }
+    }
+
     /// Gets one thread out of the wait.
     pub(crate) fn ring_bell(&self) {
         match &self.driver {
             Driver::Epoll(epoll) => epoll.ring(),
-            Driver::Ring(ring) => {
-                // SAFETY: a no-op names no memory.
-                unsafe { ring.push(&opcode::Nop::new().build().user_data(BELL)) };
-                ring.submit();
-            }
+            Driver::Ring(ring) => ring.post(BELL),
         }
     }
 
@@ -174,7 +177,9 @@ impl Domain {
         }
     }
 
-    /// Ring only: hands an entry to the kernel, at once or with the next wait of this thread.
+    /// Ring only: hands an entry to the kernel, with the next wait of this thread if it runs at the port here, else by
+    /// the guard. The kernel does an operation's work in the thread that handed it over: interrupted for it, a thread of
+    /// the program's own would see its calls fail with EINTR, and when it ends its operations would end with it.
     ///
     /// # Safety
     /// The memory that the entry names stays valid until its end was reaped.
@@ -182,19 +187,14 @@ impl Domain {
         if let Driver::Ring(ring) = &self.driver {
             // SAFETY: the caller's promise.
             unsafe { ring.push(&entry.user_data(token.number(direction as u64))) };
-            if !self.is_home_of_this_thread() {
-                ring.submit();
-            }
+            self.submit_by_whom_it_concerns();
         }
     }
 
     /// Ring only: asks the entry of this socket and direction to end.
     pub(crate) fn cancel(&self, token: Token, direction: Direction) {
         if let Driver::Ring(ring) = &self.driver {
-            let entry = opcode::AsyncCancel::new(token.number(direction as u64)).build().user_data(CANCEL);
-            // SAFETY: a request to cancel names no memory.
-            unsafe { ring.push(&entry) };
-            ring.submit();
+            ring.cancel(token.number(direction as u64));
         }
     }
 
@@ -206,9 +206,13 @@ impl Domain {
     }
 
     // A thread that runs at the port of this domain comes back soon and submits everything in one call; should it stay
-    // away, the guard flushes.
-    fn is_home_of_this_thread(&self) -> bool {
-        self.port.get().is_some_and(super::super::port::runs_here)
+    // away, the guard submits at its next look.
+    fn submit_by_whom_it_concerns(&self) {
+        if guard::is_me() {
+            self.flush();
+        } else if !self.port.get().is_some_and(super::super::port::runs_here) {
+            guard::flush();
+        }
     }
 }
 

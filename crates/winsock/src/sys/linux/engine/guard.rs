@@ -9,6 +9,7 @@
 use super::super::os::epoll::Epoll;
 use super::domain::Domain;
 use super::line::Sink;
+use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -31,6 +32,10 @@ struct Watched {
     in_outer: bool,
 }
 
+thread_local! {
+    static IS_GUARD: Cell<bool> = const { Cell::new(false) };
+}
+
 static GUARD: OnceLock<Option<Guard>> = OnceLock::new();
 
 /// From now on this domain is looked after.
@@ -47,6 +52,18 @@ pub(crate) fn notify() {
             guard.outer.ring();
         }
     }
+}
+
+/// What threads that are not at home in a ring pushed there is to be submitted now.
+pub(crate) fn flush() {
+    if let Some(Some(guard)) = GUARD.get() {
+        guard.outer.ring();
+    }
+}
+
+/// Whether the calling thread is the guard.
+pub(crate) fn is_me() -> bool {
+    IS_GUARD.get()
 }
 
 fn guard() -> Option<&'static Guard> {
@@ -73,6 +90,7 @@ fn run() {
             None => std::thread::yield_now(),
         }
     };
+    IS_GUARD.set(true);
     let mut watched: Vec<Watched> = Vec::new();
     let mut fired: Vec<u64> = Vec::new();
     let mut number = 0;
@@ -80,7 +98,14 @@ fn run() {
     loop {
         // 1. Sleep: for the rest of the tick while there is something to look after, else until told.
         let timeout = guard.up.load(Ordering::SeqCst).then(|| TICK.saturating_sub(last.elapsed()));
-        guard.outer.wait(timeout, |ready| fired.push(ready.token));
+        let rung = guard.outer.wait(timeout, |ready| fired.push(ready.token));
+        if rung {
+            for domain in lock(&guard.newcomers).drain(..) {
+                watched.push(Watched { domain, number, epoch: 0, in_outer: false });
+                number += 1;
+            }
+            watched.iter().filter_map(|w| w.domain.upgrade()).for_each(|domain| domain.flush());
+        }
         // 2. Drive the domains in whose place it waits.
         for number in fired.drain(..) {
             if let Some(place) = watched.iter_mut().find(|w| w.number == number) {

@@ -10,6 +10,7 @@ use super::super::os::epoll::Ready;
 use super::super::os::io_uring::Done;
 use super::super::port::PortCore;
 use super::super::socket::Core;
+use super::super::startup;
 use super::attempt::{Step, attempt};
 use super::domain::Domain;
 use super::registry::{self, Token};
@@ -17,6 +18,7 @@ use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOBUFS, system_from_w
 use crate::overlapped::{Completion, OpId, Operation, Owned, Request, Segments, Work};
 use crate::port::Packet;
 use crate::socket::{Kind, Socket};
+use crate::startup::Backend;
 use io_uring::{opcode, squeue, types};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -191,6 +193,10 @@ impl Queues {
         self.waiting[direction as usize].load(Ordering::SeqCst) > 0
     }
 
+    fn is_home(&self) -> bool {
+        self.port.get().is_some_and(|(port, _)| super::super::port::runs_on(port))
+    }
+
     fn key(&self) -> usize {
         self.port.get().map_or(0, |(_, key)| *key)
     }
@@ -215,7 +221,9 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
         cancelled: false,
     };
     let first = lines.lines[direction as usize].operations.is_empty();
-    if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_))) {
+    // What a thread that is not at home hands to a ring goes by the guard: for it a try is the shorter way.
+    let detour = || startup::backend() == Backend::IoUring && !core.queues.is_home();
+    if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour()) {
         match attempt(core, &mut op) {
             Step::Ended(Err(code)) if !is_told(&op, code) => {
                 return Begun::Refused(
@@ -321,16 +329,25 @@ pub(in crate::sys::linux) fn on_done(core: &Arc<Core>, direction: Direction, don
     let mut guard = core.queues.lock();
     let lines = &mut *guard;
     let line = &mut lines.lines[direction as usize];
-    line.in_ring = None;
+    if line.in_ring.take().is_some() {
+        core.leave();
+    }
     line.ready = false;
     if let Some(op) = line.operations.front_mut() {
         let result = match done.result {
+            // Closing shuts the connection down under an entry that could not be cancelled in time: that is no end.
+            0 if lines.closed && !matches!(op.work, Work::Accept(_)) => {
+                Step::Ended(Err(WSA_OPERATION_ABORTED))
+            }
             n if n >= 0 => ring_success(core, op, n as usize, done.more_data),
-            // Nobody asked for it: the thread that handed it over is gone, or it has to be tried by hand.
-            code if -code == libc::ECANCELED && !op.cancelled => Step::Blocked,
-            code if [libc::EAGAIN, libc::EINTR].contains(&-code) => Step::Blocked,
-            code if -code == libc::ECANCELED => Step::Ended(Err(WSA_OPERATION_ABORTED)),
+            _ if op.cancelled => Step::Ended(Err(WSA_OPERATION_ABORTED)),
+            // The thread that handed it over is gone, or it has to be tried by hand.
+            code if [libc::ECANCELED, libc::EAGAIN, libc::EINTR].contains(&-code) => Step::Blocked,
             code => Step::Ended(Err(core.note_failure(wsa(rustix::io::Errno::from_raw_os_error(-code))))),
+        };
+        let result = match result {
+            Step::Ended(Err(_)) if lines.closed => Step::Ended(Err(WSA_OPERATION_ABORTED)),
+            result => result,
         };
         match result {
             Step::Ended(result) => {
@@ -468,6 +485,8 @@ fn arm(core: &Arc<Core>, lines: &mut Lines, direction: Direction) {
     // SAFETY: the operation, and with it its buffer, stays at the head of the line until the entry's end was reaped, and
     // the registry keeps the socket until then. The kernel holds the descriptor's file itself.
     unsafe { domain.push(entry, token, direction) };
+    // The entry names the descriptor by its number until the kernel has taken it.
+    Core::stay(call);
 }
 
 fn entry_for(core: &Core, op: &Op, fd: types::Fd, direction: Direction) -> squeue::Entry {

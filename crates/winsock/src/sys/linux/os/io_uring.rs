@@ -4,12 +4,15 @@
 //! enters the kernel next, sleeps, or at the next tick of the clock. No SINGLE_ISSUER and no DEFER_TASKRUN: those would
 //! hide completions from every thread but one.
 
-use io_uring::types::{SubmitArgs, Timespec};
-use io_uring::{IoUring, squeue};
+use io_uring::types::{self, SubmitArgs, Timespec};
+use io_uring::{IoUring, opcode, squeue};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
+
+/// The number of requests to cancel, whose own end says nothing.
+pub(crate) const CANCEL: u64 = u64::MAX - 1;
 
 /// Entries that can wait for submission; a full queue is submitted at once.
 const SUBMISSIONS: u32 = 256;
@@ -46,6 +49,7 @@ impl Ring {
             Some(libc::EINVAL) => build(false),
             _ => Err(error),
         })?;
+        let _ = messenger();
         Ok(Ring { ring, submitting: Mutex::new(()), reaping: Mutex::new(()) })
     }
 
@@ -78,6 +82,41 @@ impl Ring {
             // EBUSY and EAGAIN leave the entries in the queue for the next call.
             let _ = self.ring.submit();
         }
+    }
+
+    /// Puts a completion with this number and nothing else into the ring, without submitting what others pushed.
+    pub(crate) fn post(&self, token: u64) {
+        // A ring of its own sends the message: an entry in this one would take along what other threads left here, and
+        // the kernel would then interrupt the caller for the sake of their operations.
+        if let Some(messenger) = messenger() {
+            let mut ring = lock(messenger);
+            let entry = opcode::MsgRingData::new(types::Fd(self.ring.as_raw_fd()), 0, token, None).build();
+            // SAFETY: a message names no memory.
+            let pushed = unsafe { ring.submission().push(&entry) }.is_ok();
+            let sent = pushed && ring.submit_and_wait(1).is_ok();
+            if sent && ring.completion().next().is_some_and(|done| done.result() >= 0) {
+                return;
+            }
+        }
+        // Before Linux 5.18 there are no messages.
+        // SAFETY: a no-op names no memory.
+        unsafe { self.push(&opcode::Nop::new().build().user_data(token)) };
+        self.submit();
+    }
+
+    /// Asks the entry with this number to end; when this returns it is marked, so that what happens from here on does not
+    /// end it well.
+    pub(crate) fn cancel(&self, token: u64) {
+        let now = Timespec::new();
+        let builder = types::CancelBuilder::user_data(token);
+        if self.ring.submitter().register_sync_cancel(Some(now), builder).is_ok() {
+            return;
+        }
+        // The kernel has not seen it yet, or is too old for this call (before Linux 6.0).
+        let entry = opcode::AsyncCancel::new(token).build().user_data(CANCEL);
+        // SAFETY: a request to cancel names no memory.
+        unsafe { self.push(&entry) };
+        self.submit();
     }
 
     /// Submits what was pushed and waits for at most `timeout` (`None` for ever) until something can be reaped.
@@ -123,6 +162,12 @@ impl AsFd for Ring {
         // SAFETY: the ring keeps its descriptor open for as long as it lives.
         unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) }
     }
+}
+
+/// The ring that sends messages to the others; made with the first of them.
+fn messenger() -> Option<&'static Mutex<IoUring>> {
+    static MESSENGER: OnceLock<Option<Mutex<IoUring>>> = OnceLock::new();
+    MESSENGER.get_or_init(|| IoUring::new(4).ok().map(Mutex::new)).as_ref()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

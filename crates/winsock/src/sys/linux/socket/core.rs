@@ -130,6 +130,11 @@ impl Core {
         }
     }
 
+    /// Keeps the descriptor open beyond the call, for an entry in the ring, until [`leave`](Core::leave).
+    pub(crate) fn stay(call: InUse<'_>) {
+        std::mem::forget(call);
+    }
+
     pub(crate) fn leave(&self) {
         if self.users.fetch_sub(1, SeqCst) == 1 {
             self.release();
