@@ -81,10 +81,7 @@ fn log(event: &ServerEvent) {
 }
 
 fn stop_on_signals(signals: &Signals, handle: &ServerHandle) {
-    info!(
-        "{} received: no new connections, and an end as soon as what was received is answered",
-        name(signals.wait())
-    );
+    info!("{} received", name(signals.wait()));
     handle.stop();
     warn!("{} received again: stopping at once", name(signals.wait()));
     handle.stop_now();
