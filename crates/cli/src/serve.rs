@@ -81,9 +81,12 @@ fn log(event: &ServerEvent) {
 }
 
 fn stop_on_signals(signals: &Signals, handle: &ServerHandle) {
-    info!("{} received", name(signals.wait()));
+    // Waited for outside the log's arguments: a silenced log does not evaluate them.
+    let first = signals.wait();
+    info!("{} received", name(first));
     handle.stop();
-    warn!("{} received again: stopping at once", name(signals.wait()));
+    let second = signals.wait();
+    warn!("{} received again: stopping at once", name(second));
     handle.stop_now();
     thread::sleep(AT_ONCE);
     process::exit(0);

@@ -85,13 +85,14 @@ fn is_in_time_wait(port: u16) -> bool {
 fn a_restart_binds_while_old_connections_are_in_time_wait() {
     for model in BUILT {
         // The side that closes first keeps the memory of the connection: here that is the server.
-        let first = Served::start(&["echo", "--model", model, "--idle-timeout", "50ms"]);
+        let mut first = Served::start(&["echo", "--model", model, "--idle-timeout", "50ms"]);
         let address = first.address();
         let mut client = connect(address);
         assert_eq!(client.read(&mut [0; 16]).unwrap(), 0);
         drop(client);
         eventually(|| is_in_time_wait(address.port()).then_some(()));
-        drop(first);
+        signal(&first, Signal::TERM);
+        assert_eq!(first.end().code(), Some(0), "{model}: {}", first.log());
 
         let second =
             Served::spawn(doorbell(&["serve", "echo", "--model", model, "--listen", &address.to_string()]));

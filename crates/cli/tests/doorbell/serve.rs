@@ -135,7 +135,9 @@ fn logs_go_to_standard_error_and_can_be_silenced() {
     let noisy = Served::start(&["echo"]);
     noisy.line();
     let silent = Served::start(&["echo", "-qq"]);
-    silent.line();
+    let mut client = silent.connect();
+    client.write_all(b"ding dong").unwrap();
+    assert_eq!(read(&mut client, 9), b"ding dong");
     eventually(|| (!noisy.log().is_empty()).then_some(()));
     assert_eq!(silent.log(), "");
 }
