@@ -74,13 +74,14 @@ fn steps_of_page(text: &str) -> BTreeSet<u32> {
     steps
 }
 
-/// The numbers of the comments `// N. …`, at the start of a line or behind code.
+/// The numbers of the comments `// N. …` (or `///`, for a step that is a function), alone on a line or behind code.
 fn steps_of_code(model: &File) -> BTreeSet<u32> {
     let mut steps = BTreeSet::new();
     for (line, code) in model.text.lines().zip(model.code.lines()) {
         // Where the code ends the comment begins, so an address in a string is not taken for one.
         let comment = line.get(code.trim_end().len()..).unwrap_or("").trim_start();
-        steps.extend(comment.strip_prefix("// ").and_then(step));
+        let said = comment.strip_prefix("/// ").or_else(|| comment.strip_prefix("// "));
+        steps.extend(said.and_then(step));
     }
     steps
 }
@@ -98,8 +99,8 @@ mod tests {
     use super::*;
     use crate::tidy::places;
 
-    const CODE: &str = "//! Page.\nfn f() {\n    // 1. Listen.\n    g(); // 2. Accept.\n}\n";
-    const PAGE: &str = "Story.\n\n1. Listen.\n2. Accept.\n";
+    const CODE: &str = "//! Page.\n/// 1. Begin.\nfn f() {\n    // 2. Listen.\n    g(); // 3. Accept.\n}\n";
+    const PAGE: &str = "Story.\n\n1. Begin.\n2. Listen.\n3. Accept.\n";
 
     fn findings(code: &str, page: &str) -> Vec<String> {
         let (rs, md) = (format!("{MODELS}x.rs"), format!("{MODELS}x.md"));
@@ -131,8 +132,11 @@ mod tests {
 
     #[test]
     fn a_step_on_one_side_only_is_found() {
-        assert_eq!(findings(CODE, "1. Listen.\n2. Accept.\n3. Receive.\n"), [format!("{MODELS}x.rs:1")]);
-        assert_eq!(findings(CODE, "1. Listen.\n"), [format!("{MODELS}x.md:1")]);
+        assert_eq!(
+            findings(CODE, "1. Begin.\n2. Listen.\n3. Accept.\n4. Receive.\n"),
+            [format!("{MODELS}x.rs:1")]
+        );
+        assert_eq!(findings(CODE, "1. Begin.\n2. Listen.\n"), [format!("{MODELS}x.md:1")]);
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl Office {
         }
     }
 
-    /// `None` when the port was closed: 8. that is how the workers learn that the last client has gone.
+    /// 8. `None` when the port was closed: that is how the workers learn that the last client has gone.
     fn next_packet(&self, batch: &mut Vec<Packet>) -> Result<Option<Packet>> {
         loop {
             if let Some(packet) = self.tray.take().or_else(|| self.tray.exchange(batch)) {
