@@ -71,14 +71,20 @@ impl Company {
             port.associate(&listener.socket, number << 8 | LISTENER as usize)?;
         }
         let [at_stop, at_room, at_time] = [port.clone(), port.clone(), port.clone()];
-        core.on_stop(move || drop(at_stop.post(0, 0, word::STOP)));
-        core.door.on_room(move || drop(at_room.post(0, 0, word::ROOM)));
+        core.on_stop(move || {
+            let _ = at_stop.post(0, 0, word::STOP);
+        });
+        core.door.on_room(move || {
+            let _ = at_room.post(0, 0, word::ROOM);
+        });
         Ok(Company {
             core: core.clone(),
             port: port.clone(),
             table: Table::new(),
             lobby: Lobby::new(core, listeners),
-            clock: Clock::new(move |key| drop(at_time.post(0, key, word::TIME))),
+            clock: Clock::new(move |key| {
+                let _ = at_time.post(0, key, word::TIME);
+            }),
             reach: Arc::new(ByPacket { port: port.clone(), core: Arc::downgrade(core) }),
         })
     }
@@ -90,12 +96,6 @@ impl Company {
 
     pub(crate) fn accept_ended(&self, listener: usize, completion: Completion, now: Instant) {
         self.lobby.accept_ended(listener, completion, now);
-        self.let_in(now);
-    }
-
-    /// The door rang.
-    pub(crate) fn room(&self, now: Instant) {
-        self.lobby.end_rests();
         self.let_in(now);
     }
 

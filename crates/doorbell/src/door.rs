@@ -9,7 +9,7 @@ use crate::listener::Listener;
 use doorbell_winsock::error as code;
 use doorbell_winsock::{Error, Socket};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,6 +22,8 @@ type Bell = Box<dyn Fn() + Send + Sync>;
 #[derive(Default)]
 pub(crate) struct Door {
     open: AtomicUsize,
+    /// Connections that have closed so far.
+    left: AtomicU64,
     /// Somebody was turned away, or rests: the next one who leaves rings.
     awaited: AtomicBool,
     bells: Mutex<Vec<Bell>>,
@@ -38,12 +40,22 @@ impl Door {
         self.bells.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(bell));
     }
 
-    fn leave(&self, open_max: usize) {
+    fn leave(&self, open_max: usize, was_used: bool) {
+        if was_used {
+            self.left.fetch_add(1, Ordering::SeqCst);
+        }
         let open = self.open.fetch_sub(1, Ordering::SeqCst) - 1;
         // One line in the log for each time it fills up, not one for each client that comes and goes at the limit.
         if open <= open_max / 2 {
             self.told_full.store(false, Ordering::Relaxed);
         }
+        // A place that nobody used matters only to those who found none.
+        if was_used || open + 1 >= open_max {
+            self.ring_if_awaited();
+        }
+    }
+
+    fn ring_if_awaited(&self) {
         if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             for bell in self.bells.lock().unwrap_or_else(PoisonError::into_inner).iter() {
                 bell();
@@ -55,6 +67,7 @@ impl Door {
 /// One of the connections that may be open; dropping it lets the next one in.
 pub(crate) struct Place {
     core: Arc<Core>,
+    used: bool,
 }
 
 impl Place {
@@ -67,7 +80,13 @@ impl Place {
                 return None;
             }
         }
-        Some(Place { core: core.clone() })
+        Some(Place { core: core.clone(), used: true })
+    }
+
+    /// It was not needed after all: nobody was there, or could be accepted. What rests goes on resting, since nothing
+    /// that was wanting has come back by this.
+    fn give_back(mut self) {
+        self.used = false;
     }
 
     /// Whether there is a place; if not, the bells ring when there is.
@@ -90,7 +109,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.core.door.leave(self.core.settings.connections_max);
+        self.core.door.leave(self.core.settings.connections_max, self.used);
     }
 }
 
@@ -98,32 +117,34 @@ impl Drop for Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
     pub(crate) listener: Listener,
-    rests_until: Option<Instant>,
+    rest: Option<Rest>,
     told: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    until: Instant,
+    /// How many had left when it began: if one more does, what was wanting may be there again.
+    left: u64,
 }
 
 impl Gate {
     pub(crate) fn new(listener: Listener) -> Gate {
-        Gate { listener, rests_until: None, told: false }
+        Gate { listener, rest: None, told: false }
     }
 
     /// Until when accepting rests, if it does.
-    pub(crate) fn rests_until(&self) -> Option<Instant> {
-        self.rests_until
-    }
-
-    /// The door rang: what was wanting may be there again.
-    pub(crate) fn end_rest(&mut self) {
-        self.rests_until = None;
+    pub(crate) fn rests_until(&self, core: &Core, now: Instant) -> Option<Instant> {
+        let left = core.door.left.load(Ordering::SeqCst);
+        self.rest.filter(|rest| now < rest.until && rest.left == left).map(|rest| rest.until)
     }
 
     /// Takes the next client in, on a listener that does not block. `None`: nobody is there, the server is full, or
     /// accepting rests.
     pub(crate) fn accept(&mut self, core: &Arc<Core>, now: Instant) -> Option<(Socket, SocketAddr, Place)> {
-        if self.rests_until.is_some_and(|end| now < end) {
+        if self.rests_until(core, now).is_some() {
             return None;
         }
-        self.rests_until = None;
         // The place first: without one the client stays where it is.
         let place = Place::take(core)?;
         loop {
@@ -132,9 +153,12 @@ impl Gate {
                     self.succeeded(core);
                     return Some((socket, remote, place));
                 }
-                Err(error) if error.code() == code::WSAEWOULDBLOCK => return None,
                 Err(error) => {
-                    self.failed(core, error, now)?;
+                    let nobody = error.code() == code::WSAEWOULDBLOCK;
+                    if nobody || self.failed(core, error, now).is_none() {
+                        place.give_back();
+                        return None;
+                    }
                 }
             }
         }
@@ -151,6 +175,9 @@ impl Gate {
     /// wanting, and accepting rests.
     pub(crate) fn failed(&mut self, core: &Core, error: Error, now: Instant) -> Option<()> {
         if is_the_clients_own(error.code()) {
+            // Whether the system tells of it here or by the first receive is its own affair: the figures are the same.
+            core.counters.accepted();
+            core.counters.failed();
             return Some(());
         }
         // The rest are the system's: 10024 (no descriptor left), 10055, 8 (no memory). What nobody expects here is
@@ -159,8 +186,9 @@ impl Gate {
         if !std::mem::replace(&mut self.told, true) {
             core.tell(&ServerEvent::AcceptPaused { listener: self.listener.address(), error });
         }
+        let left = core.door.left.load(Ordering::SeqCst);
         core.door.awaited.store(true, Ordering::SeqCst);
-        self.rests_until = Some(now + REST);
+        self.rest = Some(Rest { until: now + REST, left });
         None
     }
 }

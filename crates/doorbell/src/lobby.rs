@@ -76,11 +76,6 @@ impl Lobby {
         arrivals.pop_front().map(|arrival| (arrival, place))
     }
 
-    /// The door rang: what was wanting may be there again.
-    pub(crate) fn end_rests(&self) {
-        self.entrances.iter().for_each(|entrance| lock(entrance).gate.end_rest());
-    }
-
     /// Nobody comes in any more.
     pub(crate) fn close(&self) {
         for entrance in &self.entrances {
@@ -94,10 +89,9 @@ impl Lobby {
 
 impl Entrance {
     fn start_accepts(&mut self, core: &Core, now: Instant) -> Option<Instant> {
-        if let Some(until) = self.gate.rests_until().filter(|&until| now < until) {
+        if let Some(until) = self.gate.rests_until(core, now) {
             return Some(until);
         }
-        self.gate.end_rest();
         while self.accepts < ACCEPTS && !self.closed {
             let listener = &self.gate.listener;
             let start = || {
@@ -110,7 +104,7 @@ impl Entrance {
                 Err(_) => {}
             }
         }
-        self.gate.rests_until()
+        self.gate.rests_until(core, now)
     }
 }
 

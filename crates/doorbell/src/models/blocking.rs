@@ -10,7 +10,7 @@ use crate::sets::Sets;
 use crate::threads::Threads;
 use doorbell_service::Leg;
 use doorbell_winsock::error::{WSAENOBUFS, WSAETIMEDOUT};
-use doorbell_winsock::{Error, Result, Socket};
+use doorbell_winsock::{Error, FdSet, Result, Socket, select};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -59,7 +59,7 @@ fn accept(core: &Arc<Core>, hall: &Arc<Hall>, mut gate: Gate) -> Result<()> {
             Err(_) if core.phase() > Phase::Serving => {}
             Err(error) => {
                 gate.failed(core, error, Instant::now());
-                rest(&mut gate);
+                rest(core, &gate);
             }
         }
     }
@@ -88,7 +88,9 @@ fn converse(core: &Arc<Core>, Client { guest, socket, remote, place }: Client) -
 
     loop {
         // 4. `send` what the conversation has to say; that stands until the system has taken it all.
-        while peer.goes_on() && core.phase() == Phase::Serving {
+        // One that has always more to say looks now and then whether the client says something too.
+        peer.sends_stand(true);
+        while peer.goes_on() && core.phase() == Phase::Serving && !says_something(&socket) {
             peer.on_time(Instant::now());
         }
         if !peer.needs_only_its_client() || !caller.stand(core) {
@@ -117,6 +119,7 @@ fn attend(core: &Core, caller: &Caller, mut peer: Peer, buffer: &mut [u8]) -> Re
     // When no descriptor is left for a bell it looks ten times a second instead.
     let wake = if peer.is_over() { None } else { caller.wake().ok() };
     let patience = if wake.is_some() { None } else { Some(Duration::from_millis(100)) };
+    peer.sends_stand(false);
     let mut sets = Sets::default();
     loop {
         let now = Instant::now();
@@ -144,6 +147,12 @@ fn attend(core: &Core, caller: &Caller, mut peer: Peer, buffer: &mut [u8]) -> Re
     }
 }
 
+/// Whether a receive would not stand.
+fn says_something(socket: &Socket) -> bool {
+    let mut read = FdSet::from_iter([socket]);
+    select(Some(&mut read), None, None, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0)
+}
+
 /// The thread of a client. Where there is no thread to be had, accepting rests as it does without descriptors.
 fn start_thread(core: &Arc<Core>, gate: &mut Gate, client: Client) {
     let seat = Arc::new(Mutex::new(Some(client)));
@@ -156,7 +165,7 @@ fn start_thread(core: &Arc<Core>, gate: &mut Gate, client: Client) {
             return;
         }
         gate.failed(core, Error::new("create_thread", WSAENOBUFS), Instant::now());
-        rest(gate);
+        rest(core, gate);
     }
 }
 
@@ -170,10 +179,11 @@ fn wait_for_place(core: &Arc<Core>) -> Option<Place> {
     None
 }
 
-/// Until the time is over, or the door rings.
-fn rest(gate: &mut Gate) {
-    if let Some(until) = gate.rests_until() {
-        thread::park_timeout(until.saturating_duration_since(Instant::now()));
+/// Until the time is over, somebody leaves, or the server stops.
+fn rest(core: &Core, gate: &Gate) {
+    let mut now = Instant::now();
+    while let Some(until) = gate.rests_until(core, now).filter(|_| core.phase() == Phase::Serving) {
+        thread::park_timeout(until.saturating_duration_since(now));
+        now = Instant::now();
     }
-    gate.end_rest();
 }

@@ -27,7 +27,8 @@ fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &mut Threads) -> 
     let port = CompletionPort::new(concurrency as u32)?;
     // 2. The listening sockets are associated with it, and several accepts are started on each.
     let company = Company::new(core, &port, listeners)?;
-    company.let_in(Instant::now());
+    // By a worker: the thread that launches a server goes on to other things, and should have no operations of its own.
+    port.post(0, 0, word::ROOM)?;
     // 3. The workers, started beforehand: more than may run at a time, so that one can take over from another that waits
     // for something else.
     let workers = core.settings.threads.unwrap_or(2 * host::processors());
@@ -75,7 +76,7 @@ impl Office {
             (Packet::Posted { token: word::TIME, .. }, Some(_)) => company.let_in(now),
             (Packet::Posted { token: word::GO_ON, .. }, None) => company.tell(key, Notice::GoOn, now),
             (Packet::Posted { token: word::PHASE, .. }, None) => company.tell(key, Notice::Phase, now),
-            (Packet::Posted { token: word::ROOM, .. }, _) => company.room(now),
+            (Packet::Posted { token: word::ROOM, .. }, _) => company.let_in(now),
             (Packet::Posted { token: word::STOP, .. }, _) => company.stop(),
             (Packet::Posted { token: word::LOOK, .. }, _) => self.tray.came(),
             (Packet::Posted { .. }, _) => {}

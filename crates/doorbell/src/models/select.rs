@@ -82,7 +82,7 @@ impl Worker {
         self.sets.read.insert(self.desks.bell(self.desk).wake.socket());
         if Place::is_free(&self.core) && self.desks.accepts(self.desk, self.clients.len()) {
             for gate in &self.gates {
-                match gate.rests_until() {
+                match gate.rests_until(&self.core, now) {
                     None => self.sets.read.insert(&gate.listener.socket),
                     until => by(until),
                 }
@@ -103,7 +103,6 @@ impl Worker {
         let mut posted = Vec::new();
         if ready.may_read(bell.wake.socket()) {
             posted = bell.answer();
-            self.gates.iter_mut().for_each(Gate::end_rest);
         }
         let phase = self.core.phase();
         let moved_on = phase != std::mem::replace(&mut self.phase, phase);

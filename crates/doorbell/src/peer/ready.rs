@@ -29,6 +29,8 @@ pub(crate) struct Peer {
     second: Option<Wire>,
     /// The last turn was cut short at this time, and there is more to do.
     goes_on_at: Option<Instant>,
+    /// A send may stand for long, so what it holds goes on the books before.
+    sends_stand: bool,
 }
 
 struct Wire {
@@ -64,7 +66,7 @@ impl Peer {
             doorbell_service::Peer { number: core.next_number(), local: socket.local_addr().ok()?, remote };
         let talk = Talk::open(core, place, who, reach, now);
         let wire = Wire { socket, connecting: None, no_room: false };
-        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None };
+        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None, sends_stand: false };
         peer.follow_phase(now);
         (!peer.is_over()).then_some(peer)
     }
@@ -158,6 +160,11 @@ impl Peer {
         self.goes_on_at.is_some()
     }
 
+    /// Whether a send stands until the system has taken all, as on a socket that blocks.
+    pub(crate) fn sends_stand(&mut self, stand: bool) {
+        self.sends_stand = stand;
+    }
+
     /// Whether all that can happen next is that its client says something: so a thread may stand in a receive.
     pub(crate) fn needs_only_its_client(&self) -> bool {
         let exchange = &self.talk.exchange;
@@ -217,6 +224,9 @@ impl Peer {
     }
 
     fn send(&mut self, leg: Leg, now: Instant) -> bool {
+        if self.sends_stand {
+            self.talk.end_turn();
+        }
         let Peer { talk, first, second, .. } = self;
         let wire = if leg == Leg::First { first } else { second };
         let Some(wire) = wire else { return false };

@@ -131,10 +131,16 @@ impl Talk {
             self.owes |= self.unsent() > 0;
         }
         if phase == Phase::Over {
-            if before < Phase::Over && !self.ended {
+            let owed = !self.ended || self.unsent() > 0;
+            if before < Phase::Over && owed {
                 self.core.counters.cut_off();
             }
-            self.end();
+            if owed {
+                self.exchange.abort()
+            } else {
+                self.exchange.close(Duration::ZERO)
+            }
+            self.ended = true;
         }
     }
 
