@@ -11,7 +11,7 @@ use doorbell_winsock::{Result, Socket};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// One connection, as others see it.
 pub(crate) struct Caller {
@@ -46,13 +46,18 @@ impl Caller {
     }
 
     fn look_up(&self, phase: Phase) {
+        // Who has a bell stands in no call that it could not end by itself.
         if let Some(wake) = self.wake.get() {
-            wake.ring();
+            return wake.ring();
         }
-        // What has arrived is answered first; the receive that takes it returns by itself.
-        let waits =
-            self.stands.load(Ordering::SeqCst) && !self.socket.bytes_available().is_ok_and(|count| count > 0);
-        if waits || phase == Phase::Over {
+        if phase == Phase::Over {
+            // Cut off: a linger time of zero makes the close a reset (CL-09).
+            let _ = self.socket.set_linger(Some(Duration::ZERO));
+            let _ = self.socket.close();
+        } else if self.stands.load(Ordering::SeqCst)
+            && !self.socket.bytes_available().is_ok_and(|count| count > 0)
+        {
+            // What has arrived is answered first; the receive that takes it returns by itself.
             let _ = self.socket.close();
         }
     }

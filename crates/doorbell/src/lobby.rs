@@ -8,7 +8,7 @@ use crate::door::{Gate, Place};
 use crate::listener::Listener;
 use crate::peer::done::Arrival;
 use doorbell_winsock::Socket;
-use doorbell_winsock::overlapped::{Completion, ToPort};
+use doorbell_winsock::overlapped::{Completion, OpId, ToPort};
 use doorbell_winsock::socket::Family;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,12 @@ const ACCEPTS: usize = 16;
 pub(crate) struct Lobby {
     core: Arc<Core>,
     entrances: Vec<Mutex<Entrance>>,
-    arrivals: Mutex<VecDeque<Arrival>>,
+    arrivals: Mutex<VecDeque<(Turn, Arrival)>>,
 }
+
+/// At which listener, by which accept. Accepts take clients in the order of their starts (OR-05), but two workers may
+/// hear of them in the other order.
+type Turn = (usize, OpId);
 
 struct Entrance {
     gate: Gate,
@@ -59,7 +63,11 @@ impl Lobby {
                 entrance.gate.succeeded(&self.core);
                 let ends = completion.local_addr().zip(completion.remote_addr());
                 if let (Some(socket), Some((local, remote))) = (completion.take_accepted(), ends) {
-                    lock(&self.arrivals).push_back(Arrival { socket, local, remote });
+                    let turn = (listener, completion.id());
+                    let mut arrivals = lock(&self.arrivals);
+                    let behind = |(other, _): &(Turn, Arrival)| other.0 == turn.0 && other.1 > turn.1;
+                    let place = arrivals.iter().position(behind).unwrap_or(arrivals.len());
+                    arrivals.insert(place, (turn, Arrival { socket, local, remote }));
                 }
             }
             Err(error) => {
@@ -73,7 +81,7 @@ impl Lobby {
         let mut arrivals = lock(&self.arrivals);
         arrivals.front()?;
         let place = Place::take(&self.core)?;
-        arrivals.pop_front().map(|arrival| (arrival, place))
+        arrivals.pop_front().map(|(_, arrival)| (arrival, place))
     }
 
     /// Nobody comes in any more.

@@ -83,13 +83,12 @@ fn converse(core: &Arc<Core>, Client { guest, socket, remote, place }: Client) -
         socket.set_send_timeout(Some(timeout))?;
     }
     let mut buffer = vec![0; BUFFER_BYTES];
-    let opened = Peer::open(core, place, socket.clone(), remote, caller.clone(), Instant::now());
+    let opened = Peer::open(core, place, socket.clone(), remote, caller.clone(), true, Instant::now());
     let Some(mut peer) = opened else { return Ok(()) };
 
     loop {
         // 4. `send` what the conversation has to say; that stands until the system has taken it all.
         // One that has always more to say looks now and then whether the client says something too.
-        peer.sends_stand(true);
         while peer.goes_on() && core.phase() == Phase::Serving && !says_something(&socket) {
             peer.on_time(Instant::now());
         }
@@ -113,13 +112,10 @@ fn converse(core: &Arc<Core>, Client { guest, socket, remote, place }: Client) -
 /// 6. A conversation with more to listen to than its client (a timer, post, a second leg, a stop) pays for it from here
 /// on: its sockets no longer block, and it stands in `select` with them and a bell of its own.
 fn attend(core: &Core, caller: &Caller, mut peer: Peer, buffer: &mut [u8]) -> Result<()> {
-    if let Some(socket) = peer.socket(Leg::First) {
-        socket.set_nonblocking(true)?;
-    }
+    peer.stand_no_more()?;
     // When no descriptor is left for a bell it looks ten times a second instead.
     let wake = if peer.is_over() { None } else { caller.wake().ok() };
     let patience = if wake.is_some() { None } else { Some(Duration::from_millis(100)) };
-    peer.sends_stand(false);
     let mut sets = Sets::default();
     loop {
         let now = Instant::now();

@@ -139,7 +139,7 @@ impl Worker {
             let Some((socket, remote, place)) = self.gates[gate].accept(&self.core, now) else { return };
             let bell = self.desks.bell(self.desk).clone();
             // It has the listener's mode, so it does not block.
-            if let Some(client) = Peer::open(&self.core, place, socket, remote, bell, now) {
+            if let Some(client) = Peer::open(&self.core, place, socket, remote, bell, false, now) {
                 self.clients.push(client);
             }
         }

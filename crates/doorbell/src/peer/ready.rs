@@ -51,13 +51,15 @@ pub(crate) struct Awaits {
 }
 
 impl Peer {
-    /// Opens the conversation of an accepted connection. The socket's mode is the model's business.
+    /// Opens the conversation of an accepted connection. The socket's mode is the model's business; on one that blocks
+    /// sends stand.
     pub(crate) fn open(
         core: &Arc<Core>,
         place: Place,
         socket: Socket,
         remote: SocketAddr,
         reach: Arc<dyn Reach>,
+        sends_stand: bool,
         now: Instant,
     ) -> Option<Peer> {
         // Both fail only when the connection has failed already: then there is nobody to talk to.
@@ -66,7 +68,7 @@ impl Peer {
             doorbell_service::Peer { number: core.next_number(), local: socket.local_addr().ok()?, remote };
         let talk = Talk::open(core, place, who, reach, now);
         let wire = Wire { socket, connecting: None, no_room: false };
-        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None, sends_stand: false };
+        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None, sends_stand };
         peer.follow_phase(now);
         (!peer.is_over()).then_some(peer)
     }
@@ -160,9 +162,10 @@ impl Peer {
         self.goes_on_at.is_some()
     }
 
-    /// Whether a send stands until the system has taken all, as on a socket that blocks.
-    pub(crate) fn sends_stand(&mut self, stand: bool) {
-        self.sends_stand = stand;
+    /// From now on its sockets do not block.
+    pub(crate) fn stand_no_more(&mut self) -> Result<()> {
+        self.sends_stand = false;
+        self.first.as_ref().map_or(Ok(()), |wire| wire.socket.set_nonblocking(true))
     }
 
     /// Whether all that can happen next is that its client says something: so a thread may stand in a receive.

@@ -96,6 +96,10 @@ impl Talk {
 
     /// The connection failed; its socket is closed already.
     pub(crate) fn failed(&mut self, leg: Leg, error: Error, now: Instant) {
+        // Under the blocking model a connection is cut off by its socket being closed under it.
+        if self.core.phase() == Phase::Over {
+            self.follow_phase(now);
+        }
         // What happens to a connection after its conversation has ended is nobody's failure.
         if leg == Leg::First && !self.ended {
             self.core.counters.failed();
