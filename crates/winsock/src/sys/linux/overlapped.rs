@@ -1,5 +1,6 @@
 //! Overlapped operations: what may be started, and what closing and shutting down do to what was.
 
+use super::engine::ending;
 use super::engine::line::{self, Begun, Direction, Queues as Lines, Sink};
 use super::error::Result;
 use super::socket::{Core, Socket};
@@ -122,12 +123,12 @@ fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
     let mut sink = Sink::default();
     let (mut found, elsewhere) = {
         let mut lines = core.queues.lock();
-        (line::cancel(core, &mut lines, chosen, &mut sink), lines.first_bytes.clone())
+        (ending::cancel(core, &mut lines, chosen, &mut sink), lines.first_bytes.clone())
     };
     for (wanted, accepted) in elsewhere {
         if let Some(accepted) = accepted.upgrade() {
             let mut lines = accepted.queues.lock();
-            found |= line::cancel(
+            found |= ending::cancel(
                 &accepted,
                 &mut lines,
                 |id, thread| id == wanted && chosen(id, thread),
@@ -144,20 +145,20 @@ pub(super) fn closing(core: &Arc<Core>) {
     let mut sink = Sink::default();
     let elsewhere = {
         let mut lines = core.queues.lock();
-        line::abandon(core, &mut lines, &mut sink);
+        ending::abandon(core, &mut lines, &mut sink);
         std::mem::take(&mut lines.first_bytes)
     };
     // As a listener: accepts that wait for first bytes end too.
     for (wanted, accepted) in elsewhere {
         if let Some(accepted) = accepted.upgrade() {
-            line::cancel(&accepted, &mut accepted.queues.lock(), |id, _| id == wanted, &mut sink);
+            ending::cancel(&accepted, &mut accepted.queues.lock(), |id, _| id == wanted, &mut sink);
         }
     }
     // As an accept socket: the accept ends, its listener goes on (CL-03).
     let accepting = core.queues.accepting.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some((listener, wanted)) = accepting {
         if let Some(listener) = listener.upgrade() {
-            line::cancel(&listener, &mut listener.queues.lock(), |id, _| id == wanted, &mut sink);
+            ending::cancel(&listener, &mut listener.queues.lock(), |id, _| id == wanted, &mut sink);
         }
     }
     sink.deliver();

@@ -6,7 +6,7 @@ use super::super::port::PortCore;
 use super::super::{error, startup};
 use super::line::{Direction, Sink};
 use super::registry::{self, Token};
-use super::{guard, line};
+use super::{guard, progress};
 use crate::error::WSAENOBUFS;
 use crate::startup::Backend;
 use io_uring::squeue;
@@ -228,7 +228,7 @@ impl AsFd for Domain {
 fn advance_ready(ready: Ready, sink: &mut Sink) {
     let (token, _) = Token::parse(ready.token);
     if let Some(core) = registry::find(token) {
-        line::on_ready(&core, ready, sink);
+        progress::on_ready(&core, ready, sink);
     }
 }
 
@@ -240,7 +240,7 @@ fn reap(ring: &Ring, sink: &mut Sink) -> bool {
         number => {
             let (token, direction) = Token::parse(number);
             if let Some(core) = registry::find(token) {
-                line::on_done(&core, Direction::from_number(direction), done, sink);
+                progress::on_done(&core, Direction::from_number(direction), done, sink);
             }
         }
     });

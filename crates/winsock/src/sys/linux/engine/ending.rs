@@ -1,0 +1,154 @@
+//! How operations end: well, by a cancel, or with their socket. Each exactly once, with everything it gives back.
+
+use super::super::socket::Core;
+use super::line::{Direction, Lines, Op, Sink, settle};
+use super::progress::advance;
+use super::registry;
+use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, system_from_wsa};
+use crate::overlapped::{Completion, OpId, Work};
+use crate::socket::Socket;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+pub(in crate::sys::linux) fn take_first(core: &Core, lines: &mut Lines, direction: Direction) -> Option<Op> {
+    let op = lines.lines[direction as usize].operations.pop_front()?;
+    core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+    Some(op)
+}
+
+pub(in crate::sys::linux) fn pop(
+    core: &Arc<Core>,
+    lines: &mut Lines,
+    direction: Direction,
+    result: Result<usize, i32>,
+    sink: &mut Sink,
+) {
+    if let Some(op) = take_first(core, lines, direction) {
+        end(core, op, result, sink);
+    }
+}
+
+// Ends an operation that is in no line any more.
+fn end(core: &Arc<Core>, op: Op, result: Result<usize, i32>, sink: &mut Sink) {
+    match op.listener.clone() {
+        Some(listener) => sink.put(&listener, finish(&listener, op, result)),
+        None => sink.put(core, finish(core, op, result)),
+    }
+}
+
+/// The completion of an operation, with everything it gives back.
+pub(in crate::sys::linux) fn finish(core: &Core, op: Op, result: Result<usize, i32>) -> Completion {
+    let (system_code, bytes) = match result {
+        Ok(bytes) => (0, bytes),
+        // A datagram that was cut off filled the buffer (UD-03).
+        Err(WSAEMSGSIZE) => (system_from_wsa(WSAEMSGSIZE), op.segments.total()),
+        Err(code) => (system_from_wsa(code), 0),
+    };
+    let operation = op.work.operation();
+    let accepted = match op.work {
+        Work::Accept(accept) => Some(accept),
+        _ => None,
+    };
+    let (mut local, mut remote) = (None, op.from);
+    if let Some(accept) = &accepted {
+        *accept.sys.core_even_closed().queues.accepting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if system_code == 0 {
+            (local, remote) = (accept.sys.local_addr().ok(), accept.sys.peer_addr().ok());
+        }
+    }
+    let key = core.queues.key();
+    Completion { id: op.id, operation, key, system_code, bytes, buffer: op.buffer, accepted, local, remote }
+}
+
+// IN-04: the accept goes on as a receive at the accepted socket, so that the listener's next accept can have its turn.
+pub(in crate::sys::linux) fn move_to_accepted(
+    listener: &Arc<Core>,
+    lines: &mut Lines,
+    mut op: Op,
+    accepted: &Socket,
+    sink: &mut Sink,
+) {
+    let core = accepted.sys.core_even_closed();
+    let id = op.id;
+    op.listener = Some(listener.clone());
+    lines.first_bytes.retain(|(_, core)| core.strong_count() > 0);
+    lines.first_bytes.push((id, Arc::downgrade(core)));
+    let mut there = core.queues.lock();
+    there.domain = lines.domain.clone();
+    // The line is empty: nothing can be started on a socket that waits to be accepted.
+    there.lines[Direction::Input as usize].operations.push_back(op);
+    core.queues.waiting[Direction::Input as usize].fetch_add(1, Ordering::SeqCst);
+    let home = if there.closed { Err(WSA_OPERATION_ABORTED) } else { settle(core, &mut there) };
+    match home {
+        Ok(()) => advance(core, &mut there, Direction::Input, sink),
+        Err(code) => pop(core, &mut there, Direction::Input, Err(code), sink),
+    }
+}
+
+/// Ends one operation, or all that `which` chooses, with 995. False if there was none.
+pub(in crate::sys::linux) fn cancel(
+    core: &Arc<Core>,
+    lines: &mut Lines,
+    which: impl Fn(OpId, u64) -> bool,
+    sink: &mut Sink,
+) -> bool {
+    let mut found = false;
+    for direction in Direction::BOTH {
+        let mut at = 0;
+        while let Some(op) = lines.lines[direction as usize].operations.get_mut(at) {
+            if op.cancelled || !which(op.id, op.thread) {
+                at += 1;
+                continue;
+            }
+            found = true;
+            if let (0, Some(domain), Some(token)) =
+                (at, &lines.lines[direction as usize].in_ring, lines.token)
+            {
+                // The buffer is the kernel's until the entry has ended.
+                domain.clone().cancel(token, direction);
+                if let Some(op) = lines.lines[direction as usize].operations.front_mut() {
+                    op.cancelled = true;
+                }
+                at += 1;
+                continue;
+            }
+            if let Some(op) = lines.lines[direction as usize].operations.remove(at) {
+                core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+                if matches!(op.work, Work::Connect(_)) {
+                    core.abandon_connect(WSA_OPERATION_ABORTED);
+                }
+                end(core, op, Err(WSA_OPERATION_ABORTED), sink);
+            }
+        }
+        // The next one may be ready where a cancelled one was not.
+        advance(core, lines, direction, sink);
+    }
+    found
+}
+
+/// The last handle is closed: every operation ends, and the number is given back when the kernel holds nothing more.
+pub(in crate::sys::linux) fn abandon(core: &Arc<Core>, lines: &mut Lines, sink: &mut Sink) {
+    lines.closed = true;
+    lines.shutdown_after_sends = false;
+    for direction in Direction::BOTH {
+        let in_ring = lines.lines[direction as usize].in_ring.clone();
+        while lines.lines[direction as usize].operations.len() > usize::from(in_ring.is_some()) {
+            if let Some(op) = lines.lines[direction as usize].operations.pop_back() {
+                core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+                end(core, op, Err(WSA_OPERATION_ABORTED), sink);
+            }
+        }
+        let first = lines.lines[direction as usize].operations.front_mut();
+        if let (Some(domain), Some(token), Some(op)) = (in_ring, lines.token, first) {
+            if !std::mem::replace(&mut op.cancelled, true) {
+                domain.cancel(token, direction);
+                domain.note_pending();
+            }
+        }
+    }
+    if lines.lines.iter().all(|line| line.in_ring.is_none()) {
+        if let Some(token) = lines.token.take() {
+            registry::remove(token);
+        }
+    }
+}
