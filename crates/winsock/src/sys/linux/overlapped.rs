@@ -1,7 +1,7 @@
 //! Overlapped operations: what may be started, and what closing and shutting down do to what was.
 
 use super::engine::ending;
-use super::engine::line::{self, Begun, Direction, Queues as Lines, Sink};
+use super::engine::line::{self, Begun, Direction, Op, Queues as Lines, Sink};
 use super::error::Result;
 use super::socket::{Core, Socket};
 use crate::error::{ERROR_NOT_FOUND, WSAEINVAL, WSAENOTSOCK};
@@ -121,44 +121,39 @@ impl Socket {
 
 fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
     let mut sink = Sink::default();
-    let (mut found, elsewhere) = {
-        let mut lines = core.queues.lock();
-        (ending::cancel(core, &mut lines, chosen, &mut sink), lines.first_bytes.clone())
-    };
-    for (wanted, accepted) in elsewhere {
-        if let Some(accepted) = accepted.upgrade() {
-            let mut lines = accepted.queues.lock();
-            found |= ending::cancel(
-                &accepted,
-                &mut lines,
-                |id, thread| id == wanted && chosen(id, thread),
-                &mut sink,
-            );
-        }
-    }
+    // An accept that waits at its accepted socket is the listener's operation, not that socket's.
+    let own = |op: &Op| op.listener.is_none() && chosen(op.id, op.thread);
+    let mut found = ending::cancel(core, &mut core.queues.lock(), own, &mut sink);
+    found |= cancel_first_bytes(core, chosen, &mut sink);
     sink.deliver();
+    found
+}
+
+// Accepts of this listener that have their connection and wait at it for its first bytes.
+fn cancel_first_bytes(listener: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool, sink: &mut Sink) -> bool {
+    let waiting = listener.queues.first_bytes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut found = false;
+    for (wanted, accepted) in waiting {
+        let Some(accepted) = accepted.upgrade() else { continue };
+        let theirs = |op: &Op| {
+            let listens = op.listener.as_ref().is_some_and(|other| Arc::ptr_eq(other, listener));
+            listens && op.id == wanted && chosen(op.id, op.thread)
+        };
+        found |= ending::cancel(&accepted, &mut accepted.queues.lock(), theirs, sink);
+    }
     found
 }
 
 /// The last handle of the socket is closed: what is pending ends (CL-01).
 pub(super) fn closing(core: &Arc<Core>) {
     let mut sink = Sink::default();
-    let elsewhere = {
-        let mut lines = core.queues.lock();
-        ending::abandon(core, &mut lines, &mut sink);
-        std::mem::take(&mut lines.first_bytes)
-    };
-    // As a listener: accepts that wait for first bytes end too.
-    for (wanted, accepted) in elsewhere {
-        if let Some(accepted) = accepted.upgrade() {
-            ending::cancel(&accepted, &mut accepted.queues.lock(), |id, _| id == wanted, &mut sink);
-        }
-    }
+    ending::abandon(core, &mut core.queues.lock(), &mut sink);
+    cancel_first_bytes(core, &|_, _| true, &mut sink);
     // As an accept socket: the accept ends, its listener goes on (CL-03).
     let accepting = core.queues.accepting.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some((listener, wanted)) = accepting {
         if let Some(listener) = listener.upgrade() {
-            ending::cancel(&listener, &mut listener.queues.lock(), |id, _| id == wanted, &mut sink);
+            ending::cancel(&listener, &mut listener.queues.lock(), |op: &Op| op.id == wanted, &mut sink);
         }
     }
     sink.deliver();

@@ -65,6 +65,9 @@ impl Port {
 
     pub(crate) fn post(&self, bytes: u32, key: usize, token: usize) -> Result<()> {
         let port = &self.handle.0;
+        if port.lock().is_closed() {
+            return Err(ERROR_INVALID_HANDLE);
+        }
         // What happened before the post comes out before it (CP-13).
         if port.domain.is_used() && port.domain.pollers() == 0 {
             port.look();
@@ -173,15 +176,18 @@ impl PortCore {
                 turn => turn,
             }
         };
-        let mut sink = Sink::default();
+        let (mut sink, mut mine) = (Sink::default(), Vec::new());
         loop {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             match turn {
                 Turn::Poll => {
                     let saw_bell = self.domain.poll(left, &mut sink);
+                    sink.split(self, &mut mine);
                     let mut state = self.lock();
-                    let closed = state.is_closed();
-                    sink.split(self, |packet| if closed { drop(packet) } else { state.queue(packet) });
+                    // A closed port drops them, behind the lock: a buffer's drop may do anything.
+                    if !state.is_closed() {
+                        mine.drain(..).for_each(|packet| state.queue(packet));
+                    }
                     turn = state.polled(&me, saw_bell, &mut wake);
                     if turn == Turn::Take {
                         return Ok(self.run_and_wake(state, wake, None, max, each));
@@ -281,13 +287,14 @@ impl PortCore {
 
     /// Looks at the sockets without waiting.
     fn look(self: &Arc<Self>) {
-        let mut sink = Sink::default();
+        let (mut sink, mut mine) = (Sink::default(), Vec::new());
         let rung = self.domain.look(&mut sink);
+        sink.split(self, &mut mine);
         let mut wake = Vec::new();
         {
             let mut state = self.lock();
             if !state.is_closed() {
-                sink.split(self, |packet| state.queue(packet));
+                mine.drain(..).for_each(|packet| state.queue(packet));
             }
             if rung {
                 state.bell_heard(&mut wake);
@@ -399,7 +406,15 @@ thread_local! {
 impl Me {
     // The thread is back from its work, whichever port gave it.
     fn come_back(&self) -> Waiter {
-        if let Some(port) = self.port.borrow_mut().take() {
+        self.stop_running();
+        self.waiter
+            .get_or_init(|| Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new() })))
+            .clone()
+    }
+
+    fn stop_running(&self) {
+        let port = self.port.borrow_mut().take();
+        if let Some(port) = port {
             let mut wake = Vec::new();
             {
                 let mut state = port.lock();
@@ -408,9 +423,6 @@ impl Me {
             }
             port.wake(wake);
         }
-        self.waiter
-            .get_or_init(|| Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new() })))
-            .clone()
     }
 
     fn runs(&self, port: &Arc<PortCore>) {
@@ -469,6 +481,8 @@ pub(super) fn free_place(waits: impl FnOnce() -> bool) -> FreePlace {
 impl Drop for FreePlace {
     fn drop(&mut self) {
         if let Some(port) = self.0.take() {
+            // It may have become a running thread of some port meanwhile, by a `get` of its own.
+            ME.try_with(Me::stop_running).ok();
             port.lock().run_again();
             let _ = ME.try_with(|me| *me.port.borrow_mut() = Some(port));
         }

@@ -3,8 +3,8 @@
 use super::super::socket::Core;
 use super::line::{Connect, Op};
 use crate::error::{
-    WSAEALREADY, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMSGSIZE, WSAENETUNREACH, WSAETIMEDOUT,
-    WSAEWOULDBLOCK,
+    WSA_OPERATION_ABORTED, WSAEALREADY, WSAECONNREFUSED, WSAECONNRESET, WSAEHOSTUNREACH, WSAEMSGSIZE,
+    WSAENETUNREACH, WSAETIMEDOUT, WSAEWOULDBLOCK,
 };
 use crate::overlapped::{Segment, Work};
 use crate::socket::{Flags, Kind, Socket};
@@ -49,6 +49,10 @@ pub(in crate::sys::linux) fn attempt(core: &Arc<Core>, op: &mut Op) -> Step {
                 Ok(bytes) => Step::Ended(Ok(bytes)),
                 Err(code) => failed(code),
             }
+        }
+        // A connection is not taken for a socket that is being closed (CL-03).
+        Work::Accept(accept) if accept.sys.core_even_closed().is_closed() => {
+            Step::Ended(Err(WSA_OPERATION_ABORTED))
         }
         Work::Accept(accept) => match core.try_accept() {
             Ok((fd, peer)) => accepted(core, accept, fd, peer, op.segments.total()),

@@ -11,6 +11,7 @@ use crate::error::WSAENOBUFS;
 use crate::startup::Backend;
 use io_uring::squeue;
 use rustix::io::Errno;
+use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -18,6 +19,11 @@ use std::time::Duration;
 
 /// The number of the bell, which belongs to no socket.
 const BELL: u64 = u64::MAX;
+
+thread_local! {
+    /// The domain whose ring the calling thread reaps, by its address: it is at home there too.
+    static POLLED: Cell<usize> = const { Cell::new(0) };
+}
 
 pub(crate) struct Domain {
     driver: Driver,
@@ -127,7 +133,10 @@ impl Domain {
             Driver::Epoll(epoll) => epoll.wait(timeout, |ready| advance_ready(ready, sink)),
             Driver::Ring(ring) => {
                 ring.wait(timeout);
-                reap(ring, sink)
+                let before = POLLED.replace(std::ptr::from_ref(self).addr());
+                let rung = reap(ring, sink);
+                POLLED.set(before);
+                rung
             }
         };
         if waits && self.pollers.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_used() {
@@ -208,9 +217,12 @@ impl Domain {
     // A thread that runs at the port of this domain comes back soon and submits everything in one call; should it stay
     // away, the guard submits at its next look.
     fn submit_by_whom_it_concerns(&self) {
+        let polls_here = POLLED.get() == std::ptr::from_ref(self).addr();
         if guard::is_me() {
             self.flush();
-        } else if !self.port.get().is_some_and(super::super::port::runs_here) {
+        } else if polls_here || self.port.get().is_some_and(super::super::port::runs_here) {
+            guard::notify();
+        } else {
             guard::flush();
         }
     }

@@ -4,8 +4,8 @@ use super::super::socket::Core;
 use super::line::{Direction, Lines, Op, Sink, settle};
 use super::progress::advance;
 use super::registry;
-use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, system_from_wsa};
-use crate::overlapped::{Completion, OpId, Work};
+use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOTSOCK, system_from_wsa};
+use crate::overlapped::{Completion, Work};
 use crate::socket::Socket;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -30,6 +30,14 @@ pub(in crate::sys::linux) fn pop(
 
 // Ends an operation that is in no line any more.
 fn end(core: &Arc<Core>, op: Op, result: Result<usize, i32>, sink: &mut Sink) {
+    // Closed under a try: that is the close, told as such (CL-01).
+    let result = result.map_err(|code| if code == WSAENOTSOCK { WSA_OPERATION_ABORTED } else { code });
+    if result == Err(WSA_OPERATION_ABORTED) && matches!(op.work, Work::Connect(_)) {
+        core.abandon_connect(WSA_OPERATION_ABORTED);
+    }
+    if let Some(listener) = &op.listener {
+        listener.queues.forget_first_bytes(op.id, core);
+    }
     match op.listener.clone() {
         Some(listener) => sink.put(&listener, finish(&listener, op, result)),
         None => sink.put(core, finish(core, op, result)),
@@ -69,12 +77,12 @@ pub(in crate::sys::linux) fn move_to_accepted(
     sink: &mut Sink,
 ) {
     let core = accepted.sys.core_even_closed();
-    let id = op.id;
     op.listener = Some(listener.clone());
-    lines.first_bytes.retain(|(_, core)| core.strong_count() > 0);
-    lines.first_bytes.push((id, Arc::downgrade(core)));
+    listener.queues.note_first_bytes(op.id, core);
     let mut there = core.queues.lock();
-    there.domain = lines.domain.clone();
+    if there.domain.is_none() {
+        there.domain = lines.domain.clone();
+    }
     // The line is empty: nothing can be started on a socket that waits to be accepted.
     there.lines[Direction::Input as usize].operations.push_back(op);
     core.queues.waiting[Direction::Input as usize].fetch_add(1, Ordering::SeqCst);
@@ -89,14 +97,14 @@ pub(in crate::sys::linux) fn move_to_accepted(
 pub(in crate::sys::linux) fn cancel(
     core: &Arc<Core>,
     lines: &mut Lines,
-    which: impl Fn(OpId, u64) -> bool,
+    which: impl Fn(&Op) -> bool,
     sink: &mut Sink,
 ) -> bool {
     let mut found = false;
     for direction in Direction::BOTH {
         let mut at = 0;
         while let Some(op) = lines.lines[direction as usize].operations.get_mut(at) {
-            if op.cancelled || !which(op.id, op.thread) {
+            if op.cancelled || !which(op) {
                 at += 1;
                 continue;
             }
@@ -114,9 +122,6 @@ pub(in crate::sys::linux) fn cancel(
             }
             if let Some(op) = lines.lines[direction as usize].operations.remove(at) {
                 core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
-                if matches!(op.work, Work::Connect(_)) {
-                    core.abandon_connect(WSA_OPERATION_ABORTED);
-                }
                 end(core, op, Err(WSA_OPERATION_ABORTED), sink);
             }
         }

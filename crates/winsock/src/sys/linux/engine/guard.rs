@@ -11,7 +11,7 @@ use super::domain::Domain;
 use super::line::Sink;
 use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -93,17 +93,12 @@ fn run() {
     IS_GUARD.set(true);
     let mut watched: Vec<Watched> = Vec::new();
     let mut fired: Vec<u64> = Vec::new();
-    let mut number = 0;
     let mut last = Instant::now();
     loop {
         // 1. Sleep: for the rest of the tick while there is something to look after, else until told.
         let timeout = guard.up.load(Ordering::SeqCst).then(|| TICK.saturating_sub(last.elapsed()));
-        let rung = guard.outer.wait(timeout, |ready| fired.push(ready.token));
-        if rung {
-            for domain in lock(&guard.newcomers).drain(..) {
-                watched.push(Watched { domain, number, epoch: 0, in_outer: false });
-                number += 1;
-            }
+        if guard.outer.wait(timeout, |ready| fired.push(ready.token)) {
+            greet(guard, &mut watched);
             watched.iter().filter_map(|w| w.domain.upgrade()).for_each(|domain| domain.flush());
         }
         // 2. Drive the domains in whose place it waits.
@@ -123,18 +118,25 @@ fn run() {
             continue;
         }
         last = Instant::now();
-        for domain in lock(&guard.newcomers).drain(..) {
-            watched.push(Watched { domain, number, epoch: 0, in_outer: false });
-            number += 1;
-        }
+        greet(guard, &mut watched);
         watched.retain(|w| w.domain.strong_count() > 0);
         if !look_at_all(guard, &mut watched) {
             // Whoever leaves a domain from here on rings; who left before is seen by one more look.
             guard.up.store(false, Ordering::SeqCst);
+            greet(guard, &mut watched);
             if look_at_all(guard, &mut watched) {
                 guard.up.store(true, Ordering::SeqCst);
             }
         }
+    }
+}
+
+fn greet(guard: &Guard, watched: &mut Vec<Watched>) {
+    // Numbers are never given twice, so a late word for a domain that is gone finds none.
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    for domain in lock(&guard.newcomers).drain(..) {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        watched.push(Watched { domain, number, epoch: 0, in_outer: false });
     }
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Queues {
     pub(in crate::sys::linux) port: OnceLock<(Arc<PortCore>, usize)>,
     /// How many operations are in each line, to be asked without the lock.
     pub(super) waiting: [AtomicUsize; 2],
+    /// Accepts of this listener that have their connection and wait at it for its first bytes (IN-04). Never held with
+    /// another lock inside.
+    pub(in crate::sys::linux) first_bytes: Mutex<Vec<(OpId, Weak<Core>)>>,
     /// As an accept socket: the listener, and the operation that is to connect it. Never held with another lock.
     pub(in crate::sys::linux) accepting: Mutex<Option<(Weak<Core>, OpId)>>,
 }
@@ -46,8 +49,6 @@ pub(in crate::sys::linux) struct Lines {
     pub(super) ended: bool,
     /// SD_SEND was asked for while sends were queued (SD-06).
     pub(in crate::sys::linux) shutdown_after_sends: bool,
-    /// Accepts of this listener that have their connection and wait at it for its first bytes (IN-04).
-    pub(in crate::sys::linux) first_bytes: Vec<(OpId, Weak<Core>)>,
     pub(in crate::sys::linux) skip_on_success: bool,
     pub(super) last_id: u64,
     pub(in crate::sys::linux) closed: bool,
@@ -74,7 +75,6 @@ impl Default for Lines {
             lines: [line(false), line(true)],
             ended: false,
             shutdown_after_sends: false,
-            first_bytes: Vec::new(),
             skip_on_success: false,
             last_id: 0,
             closed: false,
@@ -105,7 +105,7 @@ impl Direction {
 
 pub(in crate::sys::linux) struct Op {
     pub(in crate::sys::linux) id: OpId,
-    pub(super) thread: u64,
+    pub(in crate::sys::linux) thread: u64,
     pub(in crate::sys::linux) work: Work,
     pub(in crate::sys::linux) segments: Segments,
     pub(super) buffer: Owned,
@@ -156,10 +156,10 @@ impl Sink {
     }
 
     /// Takes the packets of this port out, in order, and delivers the others.
-    pub(crate) fn split(&mut self, port: &Arc<PortCore>, mut mine: impl FnMut(Packet)) {
+    pub(crate) fn split(&mut self, port: &Arc<PortCore>, mine: &mut Vec<Packet>) {
         self.unseen.clear();
         for (owner, packet) in self.packets.drain(..) {
-            if Arc::ptr_eq(&owner, port) { mine(packet) } else { owner.deliver(packet) }
+            if Arc::ptr_eq(&owner, port) { mine.push(packet) } else { owner.deliver(packet) }
         }
     }
 
@@ -195,6 +195,18 @@ impl Queues {
     /// Whether operations wait in a line, as far as can be told without its lock.
     pub(in crate::sys::linux) fn waits(&self, direction: Direction) -> bool {
         self.waiting[direction as usize].load(Ordering::SeqCst) > 0
+    }
+
+    /// An accept of this listener waits at `accepted` for its first bytes.
+    pub(super) fn note_first_bytes(&self, id: OpId, accepted: &Arc<Core>) {
+        let mut list = self.first_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        list.push((id, Arc::downgrade(accepted)));
+    }
+
+    /// It waits no more.
+    pub(super) fn forget_first_bytes(&self, id: OpId, accepted: &Arc<Core>) {
+        let mut list = self.first_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|(other, core)| *other != id || !std::ptr::eq(core.as_ptr(), Arc::as_ptr(accepted)));
     }
 
     fn is_home(&self) -> bool {

@@ -212,8 +212,12 @@ fn entry_for(core: &Core, op: &Op, fd: types::Fd, direction: Direction) -> squeu
                 .build()
         }
         _ => {
-            let what =
-                if direction == Direction::Input { libc::POLLIN | libc::POLLRDHUP } else { libc::POLLOUT };
+            let urgent = matches!(op.work, Work::Receive(flags) if flags.out_of_band);
+            let what = match direction {
+                Direction::Input if urgent => libc::POLLPRI | libc::POLLRDHUP,
+                Direction::Input => libc::POLLIN | libc::POLLRDHUP,
+                Direction::Output => libc::POLLOUT,
+            };
             opcode::PollAdd::new(fd, what as u32).build()
         }
     }

@@ -11,7 +11,8 @@ use std::time::Duration;
 /// Nobody registers a socket under this number.
 const BELL: u64 = u64::MAX;
 
-const READER: EventFlags = EventFlags::IN.union(EventFlags::RDHUP).union(EventFlags::ET);
+const READER: EventFlags =
+    EventFlags::IN.union(EventFlags::PRI).union(EventFlags::RDHUP).union(EventFlags::ET);
 
 /// As many events as one call brings at most: a page of them.
 const BATCH: usize = 64;
@@ -84,7 +85,7 @@ impl Epoll {
             let ended = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
             each(Ready {
                 token,
-                readable: ended || flags.contains(EventFlags::IN),
+                readable: ended || flags.intersects(EventFlags::IN | EventFlags::PRI),
                 writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
                 ended,
             });

@@ -76,9 +76,11 @@ impl Ring {
         let waiting = {
             let _submitting = lock(&self.submitting);
             // SAFETY: the lock makes this the only view of the submission queue.
-            unsafe { self.ring.submission_shared() }.len()
+            let queue = unsafe { self.ring.submission_shared() };
+            // What did not fit into the completion queue is brought by entering the kernel alone.
+            !queue.is_empty() || queue.cq_overflow()
         };
-        if waiting > 0 {
+        if waiting {
             // EBUSY and EAGAIN leave the entries in the queue for the next call.
             let _ = self.ring.submit();
         }
