@@ -55,10 +55,12 @@ const FIRST_BLOCK: usize = 64;
 const BLOCKS: usize = (ROW_BITS - FIRST_BLOCK.ilog2()) as usize;
 
 pub(crate) struct Table<T, N> {
-    blocks: [OnceLock<Box<[Mutex<Row<T, N>>]>>; BLOCKS],
+    blocks: [OnceLock<Block<T, N>>; BLOCKS],
     free: Mutex<Free>,
     taken: AtomicUsize,
 }
+
+type Block<T, N> = Box<[Mutex<Row<T, N>>]>;
 
 #[derive(Default)]
 struct Free {

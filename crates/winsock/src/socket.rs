@@ -138,7 +138,8 @@ impl Socket {
     ///
     /// # Errors
     /// WSAEWOULDBLOCK (10035); WSAEINVAL (10022) when not listening (ER-06); WSAEMFILE (10024): the connection stays
-    /// in the backlog; when the listener is closed meanwhile, one of those of BL-07.
+    /// in the backlog; WSAECONNRESET (10054) or WSAECONNABORTED (10053): the client was gone before it was taken; when the
+    /// listener is closed meanwhile, one of those of BL-07.
     #[doc(alias = "WSAAccept")]
     pub fn accept(&self) -> Result<(Socket, SocketAddr)> {
         let (sys, address) = call("accept", self.sys.accept())?;

@@ -109,8 +109,8 @@ fn converse(core: &Arc<Core>, Client { guest, socket, remote, place }: Client) -
     }
 }
 
-/// 6. A conversation with more to listen to than its client (a timer, post, a second leg, a stop) pays for it from here
-/// on: its sockets no longer block, and it stands in `select` with them and a bell of its own.
+// 6. A conversation with more to listen to than its client (a timer, post, a second leg, a stop) pays for it from here on:
+// its sockets no longer block, and it stands in `select` with them and a bell of its own.
 fn attend(core: &Core, caller: &Caller, mut peer: Peer, buffer: &mut [u8]) -> Result<()> {
     peer.stand_no_more()?;
     // When no descriptor is left for a bell it looks ten times a second instead.

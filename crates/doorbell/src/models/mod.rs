@@ -17,5 +17,7 @@ pub(crate) struct Built {
     /// Whether it stands on the engine of overlapped operations, where the system has no Winsock of its own.
     pub(crate) engine: bool,
     /// Starts the threads. Those started before a failure are stopped by the caller.
-    pub(crate) launch: fn(&Arc<Core>, Vec<Listener>, &mut Threads) -> Result<(), Error>,
+    pub(crate) launch: Launch,
 }
+
+type Launch = fn(&Arc<Core>, Vec<Listener>, &mut Threads) -> Result<(), Error>;

@@ -67,8 +67,14 @@ fn prepare(handle: &Arc<Handle>, id: u64, request: &Request) -> Result<Prepared>
             handle.ready_to_transfer(true)?;
             prepared.flags = flags_of(*flags) as u32;
         }
-        Work::Send => handle.ready_to_transfer(false)?,
-        Work::SendTo(to) => prepared.address = Address::new(to),
+        Work::Send => {
+            handle.ready_to_transfer(false)?;
+            fits(handle, request)?;
+        }
+        Work::SendTo(to) => {
+            fits(handle, request)?;
+            prepared.address = Address::new(to);
+        }
         Work::Accept(accept) => {
             let accept = accept.sys.handle();
             let into = &accept.connection;
@@ -101,6 +107,17 @@ fn prepare(handle: &Arc<Handle>, id: u64, request: &Request) -> Result<Prepared>
         }
     }
     Ok(prepared)
+}
+
+// Told before the call: for a datagram that is too long Windows posts nothing, but Wine posts a packet, which a thread at
+// the port could take before the refusal is seen here.
+fn fits(handle: &Handle, request: &Request) -> Result<()> {
+    let longest = match handle.connection.family {
+        Family::V4 => 65_507,
+        Family::V6 => 65_527,
+    };
+    let datagram = handle.connection.kind == Kind::Datagram;
+    if datagram && request.segments.total() > longest { Err(WSAEMSGSIZE) } else { Ok(()) }
 }
 
 /// ConnectEx wants a socket that is bound (IN-12).
