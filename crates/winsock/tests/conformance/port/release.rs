@@ -18,15 +18,22 @@ fn waiters(port: &CompletionPort, count: usize) -> mpsc::Receiver<usize> {
     let (tell, told) = mpsc::channel();
     for number in 0..count {
         let (port, tell) = (port.clone(), tell.clone());
+        let (coming, comes) = mpsc::channel();
         thread::spawn(move || {
+            coming.send(()).ok();
             if port.get(Some(Duration::from_secs(20))).is_ok() {
                 tell.send(number).ok();
             }
         });
-        // So that each waits before the next one comes.
-        thread::sleep(Duration::from_millis(50));
+        waits_soon(&comes);
     }
     told
+}
+
+/// The thread runs and is about to wait; nobody can see that it does, so it gets the time of many slices for it.
+fn waits_soon(comes: &mpsc::Receiver<()>) {
+    comes.recv_timeout(SOON).expect("the thread never ran");
+    thread::sleep(SETTLE);
 }
 
 // D I/O Completion Ports.
@@ -71,12 +78,14 @@ fn cp_19_one_packet_at_a_time_is_served_by_one_thread() {
         let (tell, told) = mpsc::channel();
         for number in 0..4 {
             let (port, tell) = (port.clone(), tell.clone());
+            let (coming, comes) = mpsc::channel();
             thread::spawn(move || {
+                coming.send(()).ok();
                 while port.get(Some(Duration::from_secs(20))).is_ok() {
                     tell.send(number).ok();
                 }
             });
-            thread::sleep(Duration::from_millis(50));
+            waits_soon(&comes);
         }
         for turn in 0..12 {
             if turn % 2 == 0 {
@@ -87,7 +96,7 @@ fn cp_19_one_packet_at_a_time_is_served_by_one_thread() {
             }
             assert_eq!(told.recv_timeout(SOON), Ok(3), "turn {turn}");
             // Until it waits again; a post before that may go to another one on any system.
-            thread::sleep(Duration::from_millis(50));
+            thread::sleep(SETTLE);
         }
         port.close().unwrap();
     });
