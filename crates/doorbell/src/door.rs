@@ -208,3 +208,66 @@ fn is_the_clients_own(code: i32) -> bool {
             | code::WSAEHOSTUNREACH
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use doorbell_service::Discard;
+
+    fn core(connections_max: usize) -> (Arc<Core>, Arc<AtomicUsize>) {
+        let settings = Settings { connections_max, ..Settings::default() };
+        let core = Arc::new(Core::new(Box::new(Discard), settings, Box::new(|_| ())));
+        let rung = Arc::new(AtomicUsize::new(0));
+        let bell = rung.clone();
+        core.door.on_room(move || {
+            bell.fetch_add(1, Ordering::SeqCst);
+        });
+        (core, rung)
+    }
+
+    fn gate() -> Gate {
+        Gate::new(Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap())
+    }
+
+    #[test]
+    fn the_bell_rings_when_a_place_is_free_that_somebody_waited_for() {
+        let (core, rung) = core(2);
+        let first = Place::take(&core).unwrap();
+        drop(Place::take(&core).unwrap());
+        assert_eq!(rung.load(Ordering::SeqCst), 0, "nobody waited");
+        let second = Place::take(&core).unwrap();
+        assert!(Place::take(&core).is_none());
+        assert_eq!(core.door.open(), 2);
+        drop(first);
+        assert_eq!(rung.load(Ordering::SeqCst), 1);
+        drop(second);
+        assert_eq!((rung.load(Ordering::SeqCst), core.door.open()), (1, 0));
+    }
+
+    #[test]
+    fn accepting_rests_after_a_want_until_the_time_is_over_or_somebody_leaves() {
+        let (core, rung) = core(10);
+        let (mut gate, now) = (gate(), Instant::now());
+        assert!(gate.failed(&core, Error::new("accept", code::WSAEMFILE), now).is_none());
+        assert_eq!(gate.rests_until(&core, now), Some(now + REST));
+        assert_eq!(gate.rests_until(&core, now + REST), None);
+        // A place that was not used brings nothing back.
+        Place::take(&core).unwrap().give_back();
+        assert!(gate.rests_until(&core, now).is_some());
+        assert_eq!(rung.load(Ordering::SeqCst), 0);
+        drop(Place::take(&core));
+        assert_eq!(gate.rests_until(&core, now), None);
+        assert_eq!((rung.load(Ordering::SeqCst), core.figures().refused), (1, 1));
+    }
+
+    #[test]
+    fn a_client_who_was_gone_before_it_was_taken_is_no_reason_to_rest() {
+        let (core, _) = core(10);
+        let (mut gate, now) = (gate(), Instant::now());
+        for code in [code::WSAECONNABORTED, code::WSAECONNRESET, code::WSAEHOSTUNREACH] {
+            assert!(gate.failed(&core, Error::new("accept", code), now).is_some());
+        }
+        assert_eq!((gate.rests_until(&core, now), core.figures().refused), (None, 0));
+    }
+}
