@@ -1,6 +1,6 @@
 //! A conversation that calls somebody else: a small proxy before an echo server.
 
-use crate::harness::{Served, all_done, pattern, reset, rude_client, same_bytes, scenarios};
+use crate::harness::{Served, all_done, on_wine, pattern, reset, rude_client, same_bytes, scenarios};
 use doorbell::Model;
 use doorbell_service::{Conversation, Echo, Input, Peer, Reply, Second, Service};
 use doorbell_winsock::socket::{Family, Kind, Socket};
@@ -160,7 +160,10 @@ fn a_slow_reader_behind_a_proxy_holds_little(model: Model) {
     let mut writer = client.again();
     let writing = thread::spawn(move || {
         writer.say(&pattern(BYTES, 3));
-        writer.finish();
+        // Wine loses the rest of a send that was cut short to a peer who has finished (D18 in DIFFERENCES.md).
+        if !on_wine() {
+            writer.finish();
+        }
     });
     let (done, held) = (Arc::new(AtomicBool::new(false)), Arc::new([const { AtomicUsize::new(0) }; 2]));
     let watching = {
@@ -185,6 +188,9 @@ fn a_slow_reader_behind_a_proxy_holds_little(model: Model) {
         if got < 1 << 20 {
             thread::sleep(Duration::from_millis(5));
         }
+    }
+    if on_wine() {
+        client.finish();
     }
     assert_eq!(client.hear_all(), b"");
     done.store(true, Ordering::Relaxed);
