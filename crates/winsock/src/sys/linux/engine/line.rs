@@ -7,7 +7,6 @@
 
 use super::super::port::PortCore;
 use super::super::socket::Core;
-use super::super::startup;
 use super::attempt::{Step, attempt};
 use super::domain::Domain;
 use super::ending::{finish, move_to_accepted};
@@ -16,7 +15,6 @@ use super::registry::{self, Token};
 use crate::error::WSAENOBUFS;
 use crate::overlapped::{Completion, OpId, Operation, Owned, Request, Segments, Work};
 use crate::port::Packet;
-use crate::startup::Backend;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -237,8 +235,9 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
         cancelled: false,
     };
     let first = lines.lines[direction as usize].operations.is_empty();
-    // What a thread that is not at home hands to a ring goes by the guard: for it a try is the shorter way.
-    let detour = || startup::backend() == Backend::IoUring && !core.queues.is_home();
+    // What a thread that is not at home starts is looked after by others, the guard at worst: for it a try is the shorter
+    // way, and what is there already comes out in the order of the starts (CP-13).
+    let detour = || !core.queues.is_home();
     if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour()) {
         match attempt(core, &mut op) {
             Step::Ended(Err(code)) if !is_told(&op, code) => {
