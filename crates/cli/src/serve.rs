@@ -24,8 +24,9 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     if let Some(refusal) = fallback() {
         warn!("falling back to {backend}: {refusal}");
     }
-    if let Some(limit) = host::raise_descriptor_limit() {
-        info!("{} descriptors may be open", limit.soft);
+    match host::raise_descriptor_limit() {
+        Some(limit) => info!("{} descriptors may be open", limit.soft),
+        None => info!("this system does not limit descriptors"),
     }
     debug!(?options, "the settings in force");
     let running = builder(options).on_event(log).start()?;
