@@ -4,7 +4,7 @@
 //! natively on io_uring or epoll. The crate is thin and synchronous: there is no executor, and the way in
 //! which a completion is told is an argument of the call that starts the operation.
 //!
-//! One file a row, the same name in every column: [`error`], [`startup`], [`socket`], [`select`],
+//! One file a row, the same name in every column: [`error`], [`startup`](mod@startup), [`socket`], [`select`](mod@select),
 //! [`async_select`], [`event_select`], [`overlapped`], [`routine`], [`port`] and [`host`]. What a row promises
 //! stands in its public file; a file under `sys` says only how one system keeps it.
 

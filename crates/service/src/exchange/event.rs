@@ -27,7 +27,7 @@ pub enum Event<'a> {
     Failed(Leg, &'a Failure),
     /// [`Reach::wake`](crate::Reach::wake) was called: all that is in the mailbox is told.
     Posted,
-    /// Time has passed. Does something only when the [`deadline`](Exchange::deadline) has come.
+    /// Time has passed. Does something only when the [`deadline`](crate::Exchange::deadline) has come.
     WokeUp,
     /// The server is stopping. Told to the conversation once.
     Stopping,
@@ -38,7 +38,7 @@ pub enum Event<'a> {
 pub enum Outcome {
     /// It goes on.
     Going,
-    /// It is told nothing more; there may still be bytes to deliver: see [`Exchange::is_over`].
+    /// It is told nothing more; there may still be bytes to deliver: see [`Exchange::is_over`](crate::Exchange::is_over).
     Ended,
     /// It panicked in this call. Both legs want to be aborted.
     Panicked,

@@ -7,11 +7,11 @@ pub struct Wants {
     pub receive: usize,
     /// There are bytes to send, and no buffer is under way.
     pub send: bool,
-    /// All is sent: shut the sending direction, then call [`Exchange::finished`].
+    /// All is sent: shut the sending direction, then call [`Exchange::finished`](crate::Exchange::finished).
     pub finish_now: bool,
-    /// All is done: close the socket, then call [`Exchange::closed`].
+    /// All is done: close the socket, then call [`Exchange::closed`](crate::Exchange::closed).
     pub close: bool,
-    /// Close the socket with a reset, then call [`Exchange::closed`].
+    /// Close the socket with a reset, then call [`Exchange::closed`](crate::Exchange::closed).
     pub abort: bool,
 }
 
