@@ -1,24 +1,154 @@
 //! `WSAAsyncSelect`: network events as messages of a thread-owned queue (model 3).
 //!
-//! This row is not built yet: every call refuses with WSAEOPNOTSUPP (10045).
+//! A [`MessageQueue`] belongs to the thread that made it and has one window, to which any thread may post (AS-14). A
+//! socket that is registered with a window posts one message for each network event (AS-01), once until the call that
+//! consumes it, as in [`event_select`](crate::event_select). The thread takes the messages in the order in which they
+//! were posted, sockets' and others' mixed (AS-10). On Windows the window is a message-only window.
 
 use crate::error::{Error, Result};
+use crate::event_select::NetEvents;
+use crate::socket::{Socket, SocketId};
 use crate::sys;
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::ControlFlow;
+use std::time::Duration;
 
-/// A queue of messages that its thread alone reads.
-#[derive(Debug)]
+/// The first message id that is a program's own; those below are the system's.
+pub const WM_USER: u32 = 0x0400;
+
+/// The last message id that is a program's own.
+pub const WM_USER_MAX: u32 = 0xbfff;
+
+/// As many messages as may wait in a queue before [`Window::post`] is refused: the default of Windows, kept everywhere.
+pub const MESSAGES_MAX: usize = 10_000;
+
+/// What a window is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A network event of a socket.
+    Socket {
+        /// The id that the socket was registered under.
+        id: u32,
+        /// Which socket. It may be closed by now (AS-07, AS-11).
+        socket: SocketId,
+        /// Exactly one event.
+        event: NetEvents,
+        /// A Winsock code, 0 for none.
+        error: i32,
+    },
+    /// What somebody posted, as it was posted.
+    Posted {
+        /// The message id.
+        id: u32,
+        /// The first value.
+        wparam: usize,
+        /// The second value.
+        lparam: isize,
+    },
+}
+
+/// A queue of messages, of the thread that made it. Its drop destroys its window.
 pub struct MessageQueue {
-    _sys: sys::async_select::MessageQueue,
+    sys: sys::async_select::MessageQueue,
+    /// It stays in its thread.
+    _thread: PhantomData<*const ()>,
 }
 
 impl MessageQueue {
-    /// Makes the queue of the calling thread.
+    /// Makes a queue with a window for the calling thread. Starts Winsock if need be.
     ///
     /// # Errors
-    /// WSAEOPNOTSUPP (10045): not built yet.
+    /// ERROR_NOT_ENOUGH_MEMORY (8), WSAEMFILE (10024), WSAENOBUFS (10055).
+    #[doc(alias = "CreateWindowEx")]
     pub fn new() -> Result<MessageQueue> {
-        let _sys =
-            sys::async_select::MessageQueue::new().map_err(|code| Error::new("message_queue", code))?;
-        Ok(MessageQueue { _sys })
+        let sys = sys::async_select::MessageQueue::new().map_err(|code| Error::new("create_window", code))?;
+        Ok(MessageQueue { sys, _thread: PhantomData })
     }
+
+    /// The window, by which others reach this queue.
+    pub fn window(&self) -> Window {
+        Window { sys: self.sys.window() }
+    }
+
+    /// Takes the next message; blocks for at most `timeout`, `None` for ever. `Ok(None)` when nothing came in time. Runs
+    /// no routine.
+    ///
+    /// # Errors
+    /// None is expected; a failure of the system's wait is told as it is.
+    #[doc(alias = "GetMessage")]
+    #[doc(alias = "PeekMessage")]
+    #[doc(alias = "MsgWaitForMultipleObjects")]
+    pub fn get(&self, timeout: Option<Duration>) -> Result<Option<Message>> {
+        self.sys.get(timeout).map_err(|code| Error::new("get_message", code))
+    }
+
+    /// The pump: takes one message after the other and hands it to the window's procedure, until that breaks.
+    ///
+    /// # Errors
+    /// As [`get`](MessageQueue::get).
+    #[doc(alias = "DispatchMessage")]
+    pub fn run(&self, mut procedure: impl FnMut(Message) -> ControlFlow<()>) -> Result<()> {
+        loop {
+            if let Some(message) = self.get(None)? {
+                if procedure(message).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for MessageQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MessageQueue")
+    }
+}
+
+/// Reaches a queue from any thread. Clones are the same window; it outlives its queue, and then refuses.
+#[doc(alias = "HWND")]
+#[derive(Clone)]
+pub struct Window {
+    pub(crate) sys: sys::async_select::Window,
+}
+
+impl Window {
+    /// Posts a message of the program's own behind those that wait. Does not block; any thread.
+    ///
+    /// # Errors
+    /// ERROR_INVALID_WINDOW_HANDLE (1400) when the queue is gone; ERROR_NOT_ENOUGH_QUOTA (1816) when
+    /// [`MESSAGES_MAX`] messages wait already; ERROR_INVALID_PARAMETER (87) for an id that is not the program's own.
+    #[doc(alias = "PostMessage")]
+    pub fn post(&self, id: u32, wparam: usize, lparam: isize) -> Result<()> {
+        own(id)
+            .and_then(|()| self.sys.post(id, wparam, lparam))
+            .map_err(|code| Error::new("post_message", code))
+    }
+}
+
+impl fmt::Debug for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Window")
+    }
+}
+
+impl Socket {
+    /// Registers the socket with a window: from now on each network event of `mask` is posted there under `id`. It
+    /// replaces the registration before completely (AS-02), also one of [`event_select`](Socket::event_select) (AS-12),
+    /// and makes the socket non-blocking whatever the mask (MO-01). Every condition that holds now is posted, also if it
+    /// was before (AS-06). An empty mask ends it; what is queued is still delivered (AS-03). Does not block; any thread.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038); WSAEINVAL (10022) when the queue of the window is gone (AS-15); ERROR_INVALID_PARAMETER (87) for
+    /// an id that is not the program's own.
+    #[doc(alias = "WSAAsyncSelect")]
+    pub fn async_select(&self, window: &Window, id: u32, mask: NetEvents) -> Result<()> {
+        own(id)
+            .and_then(|()| self.sys.async_select(window, id, mask))
+            .map_err(|code| Error::new("async_select", code))
+    }
+}
+
+fn own(id: u32) -> std::result::Result<(), i32> {
+    if (WM_USER..=WM_USER_MAX).contains(&id) { Ok(()) } else { Err(crate::error::ERROR_INVALID_PARAMETER) }
 }

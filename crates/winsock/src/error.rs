@@ -113,6 +113,7 @@ macro_rules! codes {
 codes! {
     ERROR_INVALID_HANDLE = 6, "the handle is closed", "";
     ERROR_NOT_ENOUGH_MEMORY = 8, "not enough memory", "";
+    ERROR_GEN_FAILURE = 31, "the thread has ended", "";
     ERROR_NETNAME_DELETED = 64, "the connection was reset (a completed operation's system code)", "";
     ERROR_INVALID_PARAMETER = 87, "a parameter is not valid here", "";
     WSA_WAIT_IO_COMPLETION = 192, "a routine ran during the wait", "";
@@ -126,6 +127,8 @@ codes! {
     ERROR_CONNECTION_REFUSED = 1225, "nobody listens there (system code)", "";
     ERROR_PORT_UNREACHABLE = 1234, "nobody owns the port there (system code)", "";
     ERROR_CONNECTION_ABORTED = 1236, "the connection was aborted on this side (system code)", "";
+    ERROR_INVALID_WINDOW_HANDLE = 1400, "the window's queue is gone", "";
+    ERROR_NOT_ENOUGH_QUOTA = 1816, "as many messages wait in the queue as it may hold", "let its thread take some";
     WSAEINTR = 10004, "the call was interrupted because its socket was closed", "";
     WSAEBADF = 10009, "the descriptor is not valid", "";
     WSAEACCES = 10013, "permission denied", "ports below 1024 need a privilege; take another port or grant it";

@@ -22,7 +22,9 @@ pub mod startup;
 mod semantics;
 mod sys;
 
+pub use async_select::{Message, MessageQueue, Window};
 pub use error::{Error, Result};
+pub use event_select::{Event, NetEvents, NetworkEvents, Wait, wait_all, wait_any};
 pub use overlapped::{Completion, Started};
 pub use port::{CompletionPort, Packet};
 pub use select::{FdSet, select};

@@ -4,13 +4,17 @@
 //! when the operation fails, is cancelled, or its socket is closed (BF-05). A refused start gives it back at once
 //! and tells nothing more (OV-03). So the system never writes into memory that somebody else has (BF-06).
 //!
-//! The last argument of a starting call is the channel that will tell of the end. Built so far: [`ToPort`], a packet
-//! at the completion port that the socket is associated with.
+//! The last argument of a starting call is the channel that will tell of the end: [`ToPort`], a packet at the
+//! completion port that the socket is associated with; [`ToEvent`], an event that is set, and the [`Op`] to ask then;
+//! [`ToRoutine`], a routine that runs in an alertable wait of the starting thread; [`ToPortAndEvent`].
 //!
-//! An operation goes on while the thread that started it computes, sleeps or is gone (OV-07, CP-28).
+//! An operation goes on while the thread that started it computes or sleeps (OV-07). When that thread ends, those that are
+//! told by an event or a routine end with 995 (OV-15, CR-20); those that are told by a port alone go on (CP-28).
 
 use crate::error::{self, Error, Result};
+use crate::event_select::Event;
 use crate::socket::{Flags, Socket};
+use crate::sys;
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
@@ -355,14 +359,108 @@ pub enum Started {
 #[derive(Clone, Copy, Debug)]
 pub struct ToPort;
 
+/// [`ToPort`], and an event is set too when the operation ends (CP-09). Starting the operation resets the event (OV-04).
+#[derive(Clone, Copy, Debug)]
+pub struct ToPortAndEvent<'a>(pub &'a Event);
+
+/// The channel of an operation that sets an event when it ends, whatever its outcome (OV-05), also when it ends at once
+/// (OV-02). Starting it resets the event (OV-04). Also on a socket with a port no packet is posted (CP-08).
+#[derive(Clone, Copy, Debug)]
+#[doc(alias = "hEvent")]
+pub struct ToEvent<'a>(pub &'a Event);
+
+/// The channel of an operation whose end runs this routine, on the thread that starts the operation, in its next
+/// alertable wait; never inside the starting call (CR-01). On a socket with a port the start is refused (CR-17).
+#[doc(alias = "LPWSAOVERLAPPED_COMPLETION_ROUTINE")]
+pub struct ToRoutine<F>(pub F);
+
+impl<F> fmt::Debug for ToRoutine<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ToRoutine")
+    }
+}
+
+/// How an operation that is told by a routine was started. The routine runs in both cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Names the operation.
+    pub id: OpId,
+    /// It succeeded at once; else it is pending (997).
+    pub at_once: bool,
+}
+
+/// An operation that is told by an event. Dropped while it is pending, it is cancelled and goes its own way; its buffer
+/// is dropped when the system has given it back (BF-06).
+#[doc(alias = "WSAOVERLAPPED")]
+pub struct Op {
+    sys: sys::overlapped::Op,
+}
+
+impl Op {
+    /// Names the operation, for [`Socket::cancel`].
+    pub fn id(&self) -> OpId {
+        self.sys.id()
+    }
+
+    /// Whether the starting call succeeded at once; else it said "pending" (997). The event is set in both cases (OV-02).
+    pub fn at_once(&self) -> bool {
+        self.sys.at_once()
+    }
+
+    /// The bytes transferred, or why it failed. Does not block; asked as often as wanted.
+    ///
+    /// # Errors
+    /// WSA_IO_INCOMPLETE (996) while it is pending (OV-06); else why it failed, as a Winsock code.
+    #[doc(alias = "WSAGetOverlappedResult")]
+    pub fn result(&self) -> Result<usize> {
+        self.sys.result().map_err(|code| Error::new("get_overlapped_result", code))
+    }
+
+    /// Blocks until it has ended, and says what [`result`](Op::result) says from then on (OV-07). Not alertable.
+    ///
+    /// # Errors
+    /// Why it failed, as a Winsock code.
+    #[doc(alias = "WSAGetOverlappedResult")]
+    pub fn wait(&self) -> Result<usize> {
+        self.sys.wait().map_err(|code| Error::new("get_overlapped_result", code))
+    }
+
+    /// Everything that it gives back, if it has ended; else the operation itself.
+    ///
+    /// # Errors
+    /// The operation, while it is pending.
+    pub fn try_take(self) -> std::result::Result<Completion, Op> {
+        self.sys.try_take().map_err(|sys| Op { sys })
+    }
+
+    /// Blocks until it has ended, and takes everything that it gives back.
+    pub fn take(self) -> Completion {
+        let _ = self.sys.wait();
+        match self.try_take() {
+            Ok(completion) => completion,
+            Err(_) => unreachable!("it has ended"),
+        }
+    }
+}
+
+impl fmt::Debug for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Op").field("id", &self.id()).field("result", &self.result()).finish()
+    }
+}
+
 /// Where the end of an operation is told. The starting call's last argument.
 pub trait Channel<B: IoBuf>: sealed::Start<B> {}
 impl<B: IoBuf> Channel<B> for ToPort {}
+impl<B: IoBuf> Channel<B> for ToPortAndEvent<'_> {}
+impl<B: IoBuf> Channel<B> for ToEvent<'_> {}
+impl<B: IoBuf, F: FnOnce(Completion) + 'static> Channel<B> for ToRoutine<F> {}
 
 mod sealed {
     use super::{IoBuf, Request, Socket};
 
     pub trait Start<B: IoBuf> {
+        /// What the starting call gives.
         type Started;
         #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
         fn start(self, socket: &Socket, request: Request) -> Result<Self::Started, (i32, Request)>;
@@ -374,7 +472,34 @@ impl<B: IoBuf> sealed::Start<B> for ToPort {
 
     #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
     fn start(self, socket: &Socket, request: Request) -> std::result::Result<Started, (i32, Request)> {
-        socket.sys.start(request)
+        socket.sys.start(request, None)
+    }
+}
+
+impl<B: IoBuf> sealed::Start<B> for ToPortAndEvent<'_> {
+    type Started = Started;
+
+    #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
+    fn start(self, socket: &Socket, request: Request) -> std::result::Result<Started, (i32, Request)> {
+        socket.sys.start(request, Some(&self.0.sys))
+    }
+}
+
+impl<B: IoBuf> sealed::Start<B> for ToEvent<'_> {
+    type Started = Op;
+
+    #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
+    fn start(self, socket: &Socket, request: Request) -> std::result::Result<Op, (i32, Request)> {
+        socket.sys.start_with_event(request, &self.0.sys).map(|sys| Op { sys })
+    }
+}
+
+impl<B: IoBuf, F: FnOnce(Completion) + 'static> sealed::Start<B> for ToRoutine<F> {
+    type Started = Routed;
+
+    #[allow(private_interfaces, reason = "sealed: nobody outside this crate can name or call it")]
+    fn start(self, socket: &Socket, request: Request) -> std::result::Result<Routed, (i32, Request)> {
+        socket.sys.start_with_routine(request, Box::new(self.0))
     }
 }
 
@@ -481,6 +606,17 @@ impl Socket {
     #[doc(alias = "CancelIoEx")]
     pub fn cancel(&self, operation: Option<OpId>) -> Result<()> {
         self.sys.cancel(operation).map_err(|code| Error::new("cancel_io_ex", code))
+    }
+
+    /// What became of an operation that the calling thread started with a routine, until that routine has run (CR-19).
+    /// Does not block.
+    ///
+    /// # Errors
+    /// WSA_IO_INCOMPLETE (996) while it is pending, ERROR_NOT_FOUND (1168) when there is none of this name any more; else why
+    /// it failed, as a Winsock code.
+    #[doc(alias = "WSAGetOverlappedResult")]
+    pub fn routine_result(&self, operation: OpId) -> Result<usize> {
+        self.sys.routine_result(operation).map_err(|code| Error::new("get_overlapped_result", code))
     }
 
     /// Asks the operations of this socket that the calling thread started to end (CN-04).

@@ -1,9 +1,15 @@
 //! Completion routines: run on the thread that started the operation, in its alertable waits only (model 6).
 //!
-//! Starting operations with routines is not built yet; [`Alertable`] is here because the waits of other rows take it.
+//! A routine is the channel [`ToRoutine`](crate::overlapped::ToRoutine) of an operation. It never runs inside the call
+//! that starts the operation (CR-01), on no other thread (CR-02), and only during an alertable wait (CR-03):
+//! [`sleep_ex`], [`wait_any`](crate::event_select::wait_any), [`wait_all`](crate::event_select::wait_all),
+//! [`get_many`](crate::CompletionPort::get_many), and a plain call that has to wait (BL-11). User APCs stand in the same queue, first in, first
+//! out (CR-06). A thread that ends takes its pending operations with it and runs none of their routines (CR-20).
 
 use crate::error::{Error, Result};
+use crate::event_select::Wait;
 use crate::sys;
+use std::fmt;
 use std::time::Duration;
 
 /// Whether a wait runs the routines that are queued for its thread.
@@ -12,15 +18,50 @@ pub enum Alertable {
     /// They stay queued.
     #[default]
     No,
-    /// They run, and the wait then ends with WSA_WAIT_IO_COMPLETION (192).
+    /// They run, all that are queued (CR-05), and the wait then ends with WSA_WAIT_IO_COMPLETION (192).
     Yes,
 }
 
-/// Sleeps alertably.
+/// Sleeps for `timeout`, `None` for ever. Alertably it runs what is queued, also with a time-out of zero (CR-12), and
+/// returns [`Wait::IoCompletion`] if anything ran; else [`Wait::TimedOut`].
 ///
 /// # Errors
-/// WSAEOPNOTSUPP (10045): not built yet.
+/// None is expected; a failure of the system's wait is told as it is.
 #[doc(alias = "SleepEx")]
-pub fn sleep_ex(timeout: Option<Duration>) -> Result<()> {
-    sys::routine::sleep_ex(timeout).map_err(|code| Error::new("sleep_ex", code))
+pub fn sleep_ex(timeout: Option<Duration>, alertable: Alertable) -> Result<Wait> {
+    sys::routine::sleep_ex(timeout, alertable).map_err(|code| Error::new("sleep_ex", code))
+}
+
+/// Reaches a thread from any other. Clones reach the same one; it outlives its thread, and then refuses.
+#[derive(Clone)]
+pub struct ThreadHandle {
+    sys: sys::routine::Thread,
+}
+
+impl ThreadHandle {
+    /// That of the calling thread.
+    ///
+    /// # Errors
+    /// ERROR_NOT_ENOUGH_MEMORY (8).
+    #[doc(alias = "GetCurrentThread")]
+    pub fn current() -> Result<ThreadHandle> {
+        let sys = sys::routine::Thread::current().map_err(|code| Error::new("current_thread", code))?;
+        Ok(ThreadHandle { sys })
+    }
+
+    /// Queues something to run in the next alertable wait of that thread, which wakes if it is in one (CR-13). Does not
+    /// block. What has not run when the thread ends is dropped.
+    ///
+    /// # Errors
+    /// ERROR_GEN_FAILURE (31) when the thread has ended.
+    #[doc(alias = "QueueUserAPC")]
+    pub fn queue_apc(&self, work: impl FnOnce() + Send + 'static) -> Result<()> {
+        self.sys.queue_apc(Box::new(work)).map_err(|code| Error::new("queue_user_apc", code))
+    }
+}
+
+impl fmt::Debug for ThreadHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ThreadHandle")
+    }
 }

@@ -1,7 +1,7 @@
 //! Overlapped operations: what may be started, and what closing and shutting down do to what was.
 
 use super::engine::ending;
-use super::engine::line::{self, Begun, Direction, Op, Queues as Lines, Sink};
+use super::engine::line::{self, Begun, Direction, Op as Queued, Queues as Lines, Sink};
 use super::error::Result;
 use super::socket::{Core, Socket};
 use crate::error::{ERROR_NOT_FOUND, WSAEINVAL, WSAENOTSOCK};
@@ -12,7 +12,31 @@ use std::sync::{Arc, PoisonError};
 pub(crate) use super::engine::line::Queues;
 
 impl Socket {
-    pub(crate) fn start(&self, request: Request) -> std::result::Result<Started, (i32, Request)> {
+    pub(crate) fn start_with_event(
+        &self,
+        request: Request,
+        _event: &super::event_select::Event,
+    ) -> std::result::Result<Op, (i32, Request)> {
+        Err((super::error::REFUSED, request))
+    }
+
+    pub(crate) fn start_with_routine(
+        &self,
+        request: Request,
+        _routine: Box<dyn FnOnce(crate::Completion)>,
+    ) -> std::result::Result<crate::overlapped::Routed, (i32, Request)> {
+        Err((super::error::REFUSED, request))
+    }
+
+    pub(crate) fn routine_result(&self, _operation: OpId) -> Result<usize> {
+        Err(super::error::REFUSED)
+    }
+
+    pub(crate) fn start(
+        &self,
+        request: Request,
+        _event: Option<&super::event_select::Event>,
+    ) -> std::result::Result<Started, (i32, Request)> {
         if let Err(code) = self.may_start(&request) {
             return Err((code, request));
         }
@@ -122,7 +146,7 @@ impl Socket {
 fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
     let mut sink = Sink::default();
     // An accept that waits at its accepted socket is the listener's operation, not that socket's.
-    let own = |op: &Op| op.listener.is_none() && chosen(op.id, op.thread);
+    let own = |op: &Queued| op.listener.is_none() && chosen(op.id, op.thread);
     let mut found = ending::cancel(core, &mut core.queues.lock(), own, &mut sink);
     found |= cancel_first_bytes(core, chosen, &mut sink);
     sink.deliver();
@@ -135,7 +159,7 @@ fn cancel_first_bytes(listener: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool, 
     let mut found = false;
     for (wanted, accepted) in waiting {
         let Some(accepted) = accepted.upgrade() else { continue };
-        let theirs = |op: &Op| {
+        let theirs = |op: &Queued| {
             let listens = op.listener.as_ref().is_some_and(|other| Arc::ptr_eq(other, listener));
             listens && op.id == wanted && chosen(op.id, op.thread)
         };
@@ -153,7 +177,7 @@ pub(super) fn closing(core: &Arc<Core>) {
     let accepting = core.queues.accepting.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some((listener, wanted)) = accepting {
         if let Some(listener) = listener.upgrade() {
-            ending::cancel(&listener, &mut listener.queues.lock(), |op: &Op| op.id == wanted, &mut sink);
+            ending::cancel(&listener, &mut listener.queues.lock(), |op: &Queued| op.id == wanted, &mut sink);
         }
     }
     sink.deliver();
@@ -176,5 +200,28 @@ impl Lines {
     /// Whether overlapped receives are queued, which get the next bytes.
     pub(super) fn receives_queued(&self) -> bool {
         self.waits(Direction::Input)
+    }
+}
+
+/// An operation that is told by an event. Its drop, while it is pending, cancels it.
+pub(crate) struct Op {
+    never: std::convert::Infallible,
+}
+
+impl Op {
+    pub(crate) fn id(&self) -> OpId {
+        match self.never {}
+    }
+    pub(crate) fn at_once(&self) -> bool {
+        match self.never {}
+    }
+    pub(crate) fn result(&self) -> Result<usize> {
+        match self.never {}
+    }
+    pub(crate) fn wait(&self) -> Result<usize> {
+        match self.never {}
+    }
+    pub(crate) fn try_take(self) -> std::result::Result<crate::Completion, Op> {
+        match self.never {}
     }
 }

@@ -19,7 +19,31 @@ use windows_sys::Win32::Foundation::STATUS_BUFFER_OVERFLOW;
 use windows_sys::Win32::Networking::WinSock as ws;
 
 impl Socket {
-    pub(crate) fn start(&self, request: Request) -> std::result::Result<Started, (i32, Request)> {
+    pub(crate) fn start_with_event(
+        &self,
+        request: Request,
+        _event: &super::event_select::Event,
+    ) -> std::result::Result<Op, (i32, Request)> {
+        Err((super::error::REFUSED, request))
+    }
+
+    pub(crate) fn start_with_routine(
+        &self,
+        request: Request,
+        _routine: Box<dyn FnOnce(crate::Completion)>,
+    ) -> std::result::Result<crate::overlapped::Routed, (i32, Request)> {
+        Err((super::error::REFUSED, request))
+    }
+
+    pub(crate) fn routine_result(&self, _operation: OpId) -> Result<usize> {
+        Err(super::error::REFUSED)
+    }
+
+    pub(crate) fn start(
+        &self,
+        request: Request,
+        _event: Option<&super::event_select::Event>,
+    ) -> std::result::Result<Started, (i32, Request)> {
         let handle = self.handle();
         let id = handle.next_operation();
         match prepare(handle, id, &request) {
@@ -331,5 +355,28 @@ impl Buffers {
             Buffers::Many(list) => list,
         };
         (list.as_ptr(), list.len() as u32)
+    }
+}
+
+/// An operation that is told by an event. Its drop, while it is pending, cancels it.
+pub(crate) struct Op {
+    never: std::convert::Infallible,
+}
+
+impl Op {
+    pub(crate) fn id(&self) -> OpId {
+        match self.never {}
+    }
+    pub(crate) fn at_once(&self) -> bool {
+        match self.never {}
+    }
+    pub(crate) fn result(&self) -> Result<usize> {
+        match self.never {}
+    }
+    pub(crate) fn wait(&self) -> Result<usize> {
+        match self.never {}
+    }
+    pub(crate) fn try_take(self) -> std::result::Result<crate::Completion, Op> {
+        match self.never {}
     }
 }
