@@ -22,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 mod bell;
+mod choice;
 mod clock;
 mod company;
 mod core;

@@ -121,6 +121,16 @@ impl Model {
         }
     }
 
+    /// What it stands on in this process: `winsock` on Windows; elsewhere the engine of overlapped operations, or `none`
+    /// for a model that uses plain calls.
+    pub fn backend(self) -> &'static str {
+        match doorbell_winsock::startup::backend() {
+            Backend::Winsock => Backend::Winsock.name(),
+            engine if self.row().built.is_some_and(|built| built.engine) => engine.name(),
+            _ => "none",
+        }
+    }
+
     /// Its page: the story, the steps as numbered in its file, the limit, the calls on each system. A model that is
     /// not built has no page yet, only a sentence that says so.
     pub fn page(self) -> &'static str {

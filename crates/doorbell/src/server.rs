@@ -1,5 +1,6 @@
 //! The server: built, started, told to stop, waited for.
 
+use crate::choice;
 use crate::core::Core;
 use crate::error::{ServeError, StartError};
 use crate::event::ServerEvent;
@@ -9,7 +10,7 @@ use crate::model::Model;
 use crate::settings::Settings;
 use crate::threads::Threads;
 use doorbell_service::{AnyService, Service};
-use doorbell_winsock::{Backend, startup};
+use doorbell_winsock::{host, startup};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,6 +50,12 @@ impl Builder {
     pub fn model(mut self, model: Model) -> Builder {
         self.model = model;
         self
+    }
+
+    /// The model that fits the threads, the concurrency and the limit of connections set so far, and why, as the end of a
+    /// sentence. Sets nothing: that is for [`model`](Builder::model).
+    pub fn choose_model(&self) -> (Model, String) {
+        choice::choose(&self.settings, host::processors())
     }
 
     /// An address to listen on; may be said several times. Port 0 takes a free one.
@@ -123,14 +130,7 @@ impl Builder {
             let _ = threads.join();
             return Err(StartError::Winsock(error));
         }
-        Ok(Running {
-            core,
-            model: self.model,
-            addresses,
-            engine: built.engine,
-            threads_at_launch: threads.count(),
-            threads,
-        })
+        Ok(Running { core, model: self.model, addresses, threads_at_launch: threads.count(), threads })
     }
 }
 
@@ -151,7 +151,6 @@ pub struct Running {
     addresses: Vec<SocketAddr>,
     threads: Threads,
     threads_at_launch: usize,
-    engine: bool,
 }
 
 impl Running {
@@ -170,14 +169,9 @@ impl Running {
         self.threads_at_launch
     }
 
-    /// What its model stands on: `winsock` on Windows; elsewhere the engine of overlapped operations, or `none` for a
-    /// model that uses plain calls.
+    /// What its model stands on: [`Model::backend`].
     pub fn backend(&self) -> &'static str {
-        match startup::backend() {
-            Backend::Winsock => Backend::Winsock.name(),
-            _ if !self.engine => "none",
-            engine => engine.name(),
-        }
+        self.model.backend()
     }
 
     /// Reaches the server from any thread.

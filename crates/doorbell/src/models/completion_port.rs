@@ -4,6 +4,7 @@ use super::Built;
 use crate::company::{Company, Notice, word};
 use crate::core::Core;
 use crate::listener::Listener;
+use crate::settings::Settings;
 use crate::table::Key;
 use crate::threads::Threads;
 use crate::tray::Tray;
@@ -31,13 +32,18 @@ fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &mut Threads) -> 
     port.post(0, 0, word::ROOM)?;
     // 3. The workers, started beforehand: more than may run at a time, so that one can take over from another that waits
     // for something else.
-    let workers = core.settings.threads.unwrap_or(2 * host::processors());
+    let workers = workers(&core.settings, host::processors());
     let office = Arc::new(Office { port, concurrency, workers, tray: Tray::new(), company });
     for _ in 0..workers {
         let office = office.clone();
         threads.spawn("worker", move || office.work())?;
     }
     Ok(())
+}
+
+/// How many workers there are, unless said otherwise twice as many as processors.
+pub(crate) fn workers(settings: &Settings, processors: usize) -> usize {
+    settings.threads.unwrap_or(2 * processors)
 }
 
 struct Office {
