@@ -2,6 +2,7 @@
 //! and the manual pages follow from it.
 
 use crate::units::{self, Timeout};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
 use doorbell::Model;
 use doorbell_winsock::startup::BackendChoice;
@@ -36,6 +37,16 @@ pub(crate) enum Command {
     Serve(Serve),
     /// List the seven models: what each waits on, its limit, what it is on this system, whether it is built
     Models,
+    /// Tell of a model: its story, its steps, its limit, and what its calls are on each system and on this one
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  doorbell explain completion-port | less"
+    )]
+    Explain {
+        /// Which model
+        #[arg(value_parser = model())]
+        model: Model,
+    },
     /// Tell what this system offers, what falls back and why, and what to do about it
     Doctor,
     /// Print a completion script
@@ -47,7 +58,7 @@ pub(crate) enum Command {
     /// Print the manual page, of the whole or of one command
     #[command(after_help = "Example:\n  doorbell man serve > doorbell-serve.1")]
     Man {
-        /// Whose page: serve, models, doctor
+        /// Whose page: serve, models, explain, doctor
         command: Option<String>,
     },
 }
@@ -57,9 +68,10 @@ pub(crate) struct Serve {
     /// What to serve
     pub(crate) service: Service,
 
-    /// How to wait: `doorbell models` lists the seven
-    #[arg(long, value_name = "MODEL", env = "DOORBELL_MODEL", default_value_t)]
-    pub(crate) model: Model,
+    /// How to wait: `doorbell models` lists the seven, `auto` chooses one and says why
+    #[arg(long, value_name = "MODEL", env = "DOORBELL_MODEL", default_value = Model::default().name(),
+        value_parser = model_choice())]
+    pub(crate) model: ModelChoice,
 
     /// Where to listen, as IP:PORT or [IPv6]:PORT; may be given several times. Port 0 takes a free one
     #[arg(long, value_name = "ADDR", env = "DOORBELL_LISTEN", value_delimiter = ',', default_value = "127.0.0.1:7007",
@@ -107,6 +119,31 @@ pub(crate) enum Service {
     Discard,
     /// Sends lines of characters for ever (RFC 864)
     Chargen,
+}
+
+/// One of the seven, or whichever fits the other settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum ModelChoice {
+    Auto,
+    Only(Model),
+}
+
+fn model_choice() -> impl TypedValueParser<Value = ModelChoice> {
+    let auto = PossibleValue::new("auto").help("Chooses by the number of clients and threads, and says why");
+    PossibleValuesParser::new(models().chain([auto])).map(|name| match name.parse() {
+        Ok(model) => ModelChoice::Only(model),
+        Err(_) => ModelChoice::Auto,
+    })
+}
+
+fn model() -> impl TypedValueParser<Value = Model> {
+    PossibleValuesParser::new(models()).try_map(|name| name.parse::<Model>())
+}
+
+fn models() -> impl Iterator<Item = PossibleValue> {
+    Model::ALL
+        .into_iter()
+        .map(|model| PossibleValue::new(model.name()).help(format!("Waits on {}", model.waits_on())))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

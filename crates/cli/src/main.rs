@@ -5,6 +5,7 @@
 mod arguments;
 mod config;
 mod doctor;
+mod explain;
 mod failure;
 mod logs;
 mod models;
@@ -32,6 +33,7 @@ fn run() -> Result<(), Failure> {
             serve::serve(&options)
         }
         Command::Models => models::models(),
+        Command::Explain { model } => explain::explain(model),
         Command::Doctor => doctor::doctor(),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { command } => shell::man(command.as_deref()),

@@ -1,6 +1,6 @@
 //! `doorbell serve`: starts a server, says where it listens, and ends it when a signal asks for that.
 
-use crate::arguments::{Serve, Service};
+use crate::arguments::{ModelChoice, Serve, Service};
 use crate::failure::Failure;
 use crate::output::print;
 use doorbell::{Builder, Running, Server, ServerEvent, ServerHandle};
@@ -46,7 +46,6 @@ fn builder(options: &Serve) -> Builder {
         Service::Chargen => Server::builder(Chargen),
     };
     builder = builder
-        .model(options.model)
         .concurrency(options.concurrency)
         .idle_timeout(options.idle_timeout.0)
         .write_high_water(options.write_high_water)
@@ -60,7 +59,15 @@ fn builder(options: &Serve) -> Builder {
     if let Some(connections_max) = options.max_connections {
         builder = builder.max_connections(connections_max as usize);
     }
-    builder
+    let model = match options.model {
+        ModelChoice::Only(model) => model,
+        ModelChoice::Auto => {
+            let (model, why) = builder.choose_model();
+            info!("the model is {model}, {why}");
+            model
+        }
+    };
+    builder.model(model)
 }
 
 /// What scripts wait for: one line an address, in the order of the flags.

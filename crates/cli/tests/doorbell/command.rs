@@ -1,6 +1,7 @@
 //! What the command says, and its exit codes, without a server that runs.
 
 use crate::support::{BUILT, doorbell, eventually, file, run};
+use doorbell::Model;
 use doorbell_winsock::Backend;
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -32,8 +33,43 @@ fn models_lists_the_seven_and_which_are_built() {
 }
 
 #[test]
+fn explain_prints_the_page_and_what_the_calls_are_here() {
+    for name in SEVEN {
+        let ended = run(doorbell(&["explain", name]));
+        ended.expect(0, &[]);
+        let model: Model = name.parse().unwrap();
+        let here =
+            ended.out.strip_prefix(model.page()).unwrap_or_else(|| panic!("another page: {}", ended.out));
+        assert_eq!(
+            here,
+            format!("\n**On this system** (backend={}): {}.\n", model.backend(), model.maps_to()),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_model_that_is_not_there_cannot_be_explained() {
+    let ended = run(doorbell(&["explain", "iocp"]));
+    ended.expect(2, &["'iocp'"]);
+    ended.expect(2, &SEVEN);
+    // Not a model, but a way to choose one.
+    run(doorbell(&["explain", "auto"])).expect(2, &["'auto'"]);
+    let ended = run(doorbell(&["explain"]));
+    ended.expect(2, &["Usage: doorbell explain"]);
+    ended.expect(2, &SEVEN);
+}
+
+#[test]
 fn a_reader_that_leaves_is_no_failure() {
-    for arguments in [["models"].as_slice(), &["doctor"], &["completions", "bash"], &["man"], &["--help"]] {
+    for arguments in [
+        ["models"].as_slice(),
+        &["explain", "select"],
+        &["doctor"],
+        &["completions", "bash"],
+        &["man"],
+        &["--help"],
+    ] {
         let mut command = doorbell(arguments);
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -44,9 +80,9 @@ fn a_reader_that_leaves_is_no_failure() {
 }
 
 #[test]
-fn an_unknown_model_is_answered_with_the_seven_and_the_built_ones() {
+fn an_unknown_model_is_answered_with_the_seven_and_auto() {
     let ended = run(doorbell(&["serve", "echo", "--model", "iocp"]));
-    ended.expect(2, &["'iocp'", "built are blocking, select, completion-port"]);
+    ended.expect(2, &["'iocp'", "--model", "auto"]);
     ended.expect(2, &SEVEN);
 }
 
@@ -120,7 +156,7 @@ fn mistakes_in_a_file_of_settings_name_the_file_and_the_mistake() {
         ("threads = 0\n", "--threads"),
         ("threads = \n", "line 1"),
         ("threads = true\n", "'threads' must be"),
-        ("model = \"iocp\"\n", "built are"),
+        ("model = \"iocp\"\n", "overlapped-routine"),
         ("config = \"other.toml\"\n", "no setting 'config'"),
     ]
     .into_iter()
@@ -172,12 +208,21 @@ fn a_shell_and_man_can_be_told() {
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ended = run(doorbell(&["completions", shell]));
         ended.expect(0, &[]);
-        assert!(ended.out.contains("max-connections"), "{shell}");
+        for word in ["max-connections", "explain"] {
+            assert!(ended.out.contains(word), "{shell}: {word}");
+        }
+        // The others complete no values.
+        assert!(
+            ended.out.contains("overlapped-routine") || ["elvish", "powershell"].contains(&shell),
+            "{shell}"
+        );
     }
     let page = run(doorbell(&["man"])).out;
     assert!(page.contains(".TH doorbell 1"), "{page}");
     let page = run(doorbell(&["man", "serve"])).out;
     assert!(page.contains("write\\-high\\-water"), "{page}");
+    let page = run(doorbell(&["man", "explain"])).out;
+    assert!(page.contains("overlapped\\-routine"), "{page}");
     run(doorbell(&["man", "chat"])).expect(2, &["'chat'"]);
 }
 

@@ -36,6 +36,37 @@ fn the_default_is_a_completion_port() {
 }
 
 #[test]
+fn auto_chooses_a_model_and_says_why_once() {
+    for (flags, model, why) in [
+        ([].as_slice(), "completion-port", "any number may be connected"),
+        (&["--max-connections", "3", "--threads", "3"], "blocking", "no more than 3 may be connected"),
+        (&["--max-connections", "3", "--threads", "2"], "completion-port", "3 may be connected"),
+        (&["--max-connections", "1", "--concurrency", "1"], "completion-port", "1 may be connected"),
+    ] {
+        let served = Served::start(&[&["echo", "--model", "auto"], flags].concat());
+        let line = served.line();
+        assert!(line.contains(&format!(" model={model} ")), "{flags:?}: {line}");
+        let said = format!("the model is {model}, since {why}");
+        eventually(|| served.log().contains(&said).then_some(()));
+        assert_eq!(served.log().matches("the model is").count(), 1, "{}", served.log());
+        let mut client = connect(address_in(&line));
+        client.write_all(b"ding dong").unwrap();
+        assert_eq!(read(&mut client, 9), b"ding dong");
+    }
+}
+
+#[test]
+fn auto_may_come_from_the_environment_or_the_file_and_can_be_silenced() {
+    let mut command = doorbell(&["serve", "echo", "--listen", "127.0.0.1:0", "-q"]);
+    command.env("DOORBELL_MODEL", "auto");
+    let served = Served::spawn(command);
+    assert!(served.line().contains(" model=completion-port "));
+    assert!(!served.log().contains("the model is"), "{}", served.log());
+    let path = file("auto.toml", "model = \"auto\"\nmax-connections = 1\n");
+    assert!(Served::start(&["echo", "--config", path.to_str().unwrap()]).line().contains(" model=blocking "));
+}
+
+#[test]
 fn every_address_has_its_line_and_answers() {
     let six = TcpListener::bind("[::1]:0").is_ok();
     for model in BUILT {
