@@ -1,27 +1,52 @@
-//! The bell of a thread that stands in `select`: how it is woken, and which conversations have post.
+//! The bell of a thread that waits: how others wake it, and which conversations have post.
 
 use crate::core::Core;
-use crate::wake::Wake;
 use doorbell_service::Reach;
-use doorbell_winsock::Result;
+use doorbell_winsock::event_select::Event;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-pub(crate) struct Bell {
-    pub(crate) wake: Wake,
+/// Wakes a thread in the textbook way of its model.
+pub(crate) trait Wake: Send + Sync + 'static {
+    /// Wakes the thread. Whatever it is to find must be there before.
+    fn ring(&self);
+    /// The thread is awake, and looks for what it was woken for after this.
+    fn hush(&self);
+}
+
+/// For a thread that waits for events, of which this is one.
+impl Wake for Event {
+    fn ring(&self) {
+        // It is closed by the drop of its last handle only, so it can be set.
+        let _ = self.set();
+    }
+
+    fn hush(&self) {
+        let _ = self.reset();
+    }
+}
+
+pub(crate) struct Bell<W> {
+    pub(crate) wake: W,
     posted: Mutex<Vec<u64>>,
     /// Weak, because the core keeps the bells to ring at a stop.
     core: Weak<Core>,
 }
 
-impl Bell {
-    /// A bell that is also rung when the server stops, and when there is room at the door.
-    pub(crate) fn new(core: &Arc<Core>) -> Result<Arc<Bell>> {
-        let bell =
-            Arc::new(Bell { wake: Wake::new()?, posted: Mutex::default(), core: Arc::downgrade(core) });
-        let (at_stop, at_room) = (bell.clone(), bell.clone());
-        core.on_stop(move || at_stop.wake.ring());
-        core.door.on_room(move || at_room.wake.ring());
-        Ok(bell)
+impl<W: Wake> Bell<W> {
+    pub(crate) fn new(core: &Arc<Core>, wake: W) -> Arc<Bell<W>> {
+        Arc::new(Bell { wake, posted: Mutex::default(), core: Arc::downgrade(core) })
+    }
+
+    /// From now on it is rung too when the server stops.
+    pub(crate) fn ring_at_stop(self: &Arc<Self>, core: &Core) {
+        let bell = self.clone();
+        core.on_stop(move || bell.wake.ring());
+    }
+
+    /// From now on it is rung too when there is room at the door.
+    pub(crate) fn ring_at_room(self: &Arc<Self>, core: &Core) {
+        let bell = self.clone();
+        core.door.on_room(move || bell.wake.ring());
     }
 
     /// Quiet again. Returns the numbers of the conversations that were posted to since this was last asked, in order.
@@ -33,7 +58,7 @@ impl Bell {
     }
 }
 
-impl Reach for Bell {
+impl<W: Wake> Reach for Bell<W> {
     fn wake(&self, number: u64) {
         self.posted.lock().unwrap_or_else(PoisonError::into_inner).push(number);
         self.wake.ring();

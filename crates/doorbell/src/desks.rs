@@ -3,8 +3,9 @@
 //! Left alone, the worker that is awake most takes nearly all. So one that has clearly more clients than another
 //! leaves the listeners to that one, and wakes it in case it had left them to others itself.
 
-use crate::bell::Bell;
+use crate::bell::{Bell, Wake};
 use crate::core::Core;
+use crate::wake::WakeSocket;
 use doorbell_winsock::Result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,7 +19,7 @@ pub(crate) struct Desks {
 }
 
 struct Desk {
-    bell: Arc<Bell>,
+    bell: Arc<Bell<WakeSocket>>,
     clients: AtomicUsize,
     accepts: AtomicBool,
 }
@@ -26,12 +27,15 @@ struct Desk {
 impl Desks {
     pub(crate) fn new(core: &Arc<Core>, count: usize) -> Result<Desks> {
         let desk = |_| {
-            Ok(Desk { bell: Bell::new(core)?, clients: AtomicUsize::new(0), accepts: AtomicBool::new(true) })
+            let bell = Bell::new(core, WakeSocket::new()?);
+            bell.ring_at_stop(core);
+            bell.ring_at_room(core);
+            Ok(Desk { bell, clients: AtomicUsize::new(0), accepts: AtomicBool::new(true) })
         };
         Ok(Desks { desks: (0..count).map(desk).collect::<Result<_>>()? })
     }
 
-    pub(crate) fn bell(&self, mine: usize) -> &Arc<Bell> {
+    pub(crate) fn bell(&self, mine: usize) -> &Arc<Bell<WakeSocket>> {
         &self.desks[mine].bell
     }
 

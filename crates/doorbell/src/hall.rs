@@ -4,8 +4,9 @@
 //! stop reaches a connection that waits for its peer. One whose conversation can be posted to pays for a bell, a
 //! datagram socket, and waits in `select` for both.
 
+use crate::bell::Wake;
 use crate::core::{Core, Phase};
-use crate::wake::Wake;
+use crate::wake::WakeSocket;
 use doorbell_service::Reach;
 use doorbell_winsock::{Result, Socket};
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ pub(crate) struct Caller {
     socket: Socket,
     /// Its thread stands in a receive, or is about to.
     stands: AtomicBool,
-    wake: OnceLock<Wake>,
+    wake: OnceLock<WakeSocket>,
     core: Weak<Core>,
 }
 
@@ -38,9 +39,9 @@ impl Caller {
 
     /// The bell, hung up when it is first asked for. Who posts before that finds none, so the mailbox must be looked into
     /// once afterwards.
-    pub(crate) fn wake(&self) -> Result<&Wake> {
+    pub(crate) fn wake(&self) -> Result<&WakeSocket> {
         if self.wake.get().is_none() {
-            let _ = self.wake.set(Wake::new()?);
+            let _ = self.wake.set(WakeSocket::new()?);
         }
         Ok(self.wake.get().unwrap_or_else(|| unreachable!("it has just been hung up")))
     }

@@ -1,7 +1,7 @@
 //! The registry of the seven models. Adding one: its two files in `models`, and its line here.
 
 use crate::models;
-use crate::models::Built;
+use crate::models::{Built, StandsOn};
 use doorbell_winsock::Backend;
 use std::fmt;
 use std::str::FromStr;
@@ -121,13 +121,14 @@ impl Model {
         }
     }
 
-    /// What it stands on in this process: `winsock` on Windows; elsewhere the engine of overlapped operations, or `none`
-    /// for a model that uses plain calls.
+    /// What it stands on in this process: `winsock` on Windows; elsewhere the engine of overlapped operations, `epoll` for
+    /// a model that is told network events, or `none` for one that uses plain calls.
     pub fn backend(self) -> &'static str {
-        match doorbell_winsock::startup::backend() {
-            Backend::Winsock => Backend::Winsock.name(),
-            engine if self.row().built.is_some_and(|built| built.engine) => engine.name(),
-            _ => "none",
+        match (doorbell_winsock::startup::backend(), self.row().built.map(|built| built.stands_on)) {
+            (Backend::Winsock, _) => Backend::Winsock.name(),
+            (_, Some(StandsOn::NetworkEvents)) => Backend::Epoll.name(),
+            (engine, Some(StandsOn::Operations)) => engine.name(),
+            (_, Some(StandsOn::Calls) | None) => "none",
         }
     }
 

@@ -124,8 +124,8 @@ impl Builder {
             self.addresses.iter().map(|&address| Listener::bind(address)).collect::<Result<_, _>>()?;
         let addresses = listeners.iter().map(Listener::address).collect();
         let core = Arc::new(Core::new(self.service, self.settings, self.on_event));
-        let mut threads = Threads::new(&core);
-        if let Err(error) = (built.launch)(&core, listeners, &mut threads) {
+        let threads = Threads::new(&core);
+        if let Err(error) = (built.launch)(&core, listeners, &threads) {
             core.stop_now();
             let _ = threads.join();
             return Err(StartError::Winsock(error));

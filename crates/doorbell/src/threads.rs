@@ -5,23 +5,32 @@ use crate::error::ServeError;
 use doorbell_winsock::Error;
 use doorbell_winsock::error::WSAENOBUFS;
 use std::any::Any;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-#[derive(Debug)]
+/// Clones start threads of the same server: a model may keep one, for threads that it starts on demand.
+#[derive(Clone, Debug)]
 pub(crate) struct Threads {
     core: Arc<Core>,
-    handles: Vec<JoinHandle<Result<(), Error>>>,
+    started: Arc<Mutex<Started>>,
+}
+
+#[derive(Debug, Default)]
+struct Started {
+    count: usize,
+    /// Those that were not waited for yet.
+    handles: VecDeque<JoinHandle<Result<(), Error>>>,
 }
 
 impl Threads {
     pub(crate) fn new(core: &Arc<Core>) -> Threads {
-        Threads { core: core.clone(), handles: Vec::new() }
+        Threads { core: core.clone(), started: Arc::default() }
     }
 
     /// Starts one. When it fails the others are stopped too: half a server is worse than none.
     pub(crate) fn spawn(
-        &mut self,
+        &self,
         name: &str,
         work: impl FnOnce() -> Result<(), Error> + Send + 'static,
     ) -> Result<(), Error> {
@@ -33,22 +42,26 @@ impl Threads {
             result
         };
         // Only want of memory or of threads can stop this, which is what WSAENOBUFS says.
+        let mut started = self.started();
         let handle = thread::Builder::new()
-            .name(format!("{name}-{}", self.handles.len()))
+            .name(format!("{name}-{}", started.count))
             .spawn(run)
             .map_err(|_| Error::new("create_thread", WSAENOBUFS))?;
-        self.handles.push(handle);
+        started.count += 1;
+        started.handles.push_back(handle);
         Ok(())
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.handles.len()
+        self.started().count
     }
 
     /// Waits for all, then tells of the first that failed.
     pub(crate) fn join(self) -> Result<(), ServeError> {
         let mut outcome = Ok(());
-        for handle in self.handles {
+        // One by one, since a thread may start others before it ends.
+        let next = || self.started().handles.pop_front();
+        while let Some(handle) = next() {
             let ended = match handle.join() {
                 Ok(result) => result.map_err(ServeError::Winsock),
                 Err(panic) => Err(ServeError::Panicked(message_of(panic.as_ref()))),
@@ -56,6 +69,10 @@ impl Threads {
             outcome = outcome.and(ended);
         }
         outcome
+    }
+
+    fn started(&self) -> MutexGuard<'_, Started> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

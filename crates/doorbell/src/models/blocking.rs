@@ -1,6 +1,7 @@
 #![doc = include_str!("blocking.md")]
 
-use super::Built;
+use super::{Built, StandsOn};
+use crate::bell::Wake;
 use crate::core::{Core, Phase};
 use crate::door::{Gate, Place};
 use crate::hall::{Caller, Guest, Hall};
@@ -16,7 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(crate) const BUILT: Built = Built { page: include_str!("blocking.md"), engine: false, launch };
+pub(crate) const BUILT: Built =
+    Built { page: include_str!("blocking.md"), stands_on: StandsOn::Calls, launch };
 
 /// A thread's receive buffer. Most receives are far shorter, and there is one for each connection.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -25,7 +27,7 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// addresses, of which only the pages that were touched are memory.
 const STACK_BYTES: usize = 256 * 1024;
 
-fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &mut Threads) -> Result<()> {
+fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &Threads) -> Result<()> {
     // 1. A thread for each listening socket.
     let hall = Hall::new(core);
     for listener in listeners {

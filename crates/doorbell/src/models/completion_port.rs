@@ -1,6 +1,6 @@
 #![doc = include_str!("completion_port.md")]
 
-use super::Built;
+use super::{Built, StandsOn};
 use crate::company::{Company, Notice, word};
 use crate::core::Core;
 use crate::listener::Listener;
@@ -14,12 +14,13 @@ use doorbell_winsock::{CompletionPort, Packet, Result, host};
 use std::sync::Arc;
 use std::time::Instant;
 
-pub(crate) const BUILT: Built = Built { page: include_str!("completion_port.md"), engine: true, launch };
+pub(crate) const BUILT: Built =
+    Built { page: include_str!("completion_port.md"), stands_on: StandsOn::Operations, launch };
 
 /// How many packets a worker takes at a time, at most.
 const BATCH_MAX: usize = 64;
 
-fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &mut Threads) -> Result<()> {
+fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &Threads) -> Result<()> {
     // 1. A port with a concurrency value: the processors, unless said otherwise.
     let concurrency = match core.settings.concurrency {
         0 => host::processors(),

@@ -14,10 +14,20 @@ pub mod select;
 pub(crate) struct Built {
     /// The page: module doc, `explain` text and chapter in one.
     pub(crate) page: &'static str,
-    /// Whether it stands on the engine of overlapped operations, where the system has no Winsock of its own.
-    pub(crate) engine: bool,
+    /// What it stands on where the system has no Winsock of its own.
+    pub(crate) stands_on: StandsOn,
     /// Starts the threads. Those started before a failure are stopped by the caller.
     pub(crate) launch: Launch,
 }
 
-type Launch = fn(&Arc<Core>, Vec<Listener>, &mut Threads) -> Result<(), Error>;
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StandsOn {
+    /// The system's plain calls.
+    Calls,
+    /// Network events, which epoll tells, whatever the backend.
+    NetworkEvents,
+    /// The engine of overlapped operations, on the backend.
+    Operations,
+}
+
+type Launch = fn(&Arc<Core>, Vec<Listener>, &Threads) -> Result<(), Error>;

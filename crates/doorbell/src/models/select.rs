@@ -1,6 +1,6 @@
 #![doc = include_str!("select.md")]
 
-use super::Built;
+use super::{Built, StandsOn};
 use crate::core::{Core, Phase};
 use crate::desks::Desks;
 use crate::door::{Gate, Place};
@@ -12,7 +12,7 @@ use doorbell_winsock::{Error, host};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub(crate) const BUILT: Built = Built { page: include_str!("select.md"), engine: false, launch };
+pub(crate) const BUILT: Built = Built { page: include_str!("select.md"), stands_on: StandsOn::Calls, launch };
 
 /// One receive buffer for all clients of a worker: what is received is handled before the next one is looked at.
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How many clients a worker takes in from a listener before it serves those it has.
 const ACCEPTS_A_TURN: usize = 32;
 
-fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &mut Threads) -> Result<(), Error> {
+fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &Threads) -> Result<(), Error> {
     // 1. The listening sockets do not block: two workers may be told of one client, and one of them finds nobody.
     for listener in &listeners {
         listener.socket.set_nonblocking(true)?;
