@@ -131,6 +131,8 @@ impl Talk {
         let phase = self.core.phase();
         let before = std::mem::replace(&mut self.phase, phase);
         if before == Phase::Serving && phase == Phase::Draining {
+            // What was posted before the stop, whichever of the two the model hears of first.
+            self.tell(Event::Posted, now);
             self.tell(Event::Stopping, now);
             self.owes |= self.unsent() > 0;
         }
