@@ -9,11 +9,13 @@
 //! belong to a process: descriptors, processor time.
 
 mod apart;
+mod backlog;
 mod bytes;
 mod clock;
 mod crowd;
 mod doors;
 mod ends;
+mod groups;
 mod harness;
 mod messages;
 mod pressure;
@@ -63,8 +65,10 @@ fn run(arguments: &Arguments) -> Conclusion {
         ends::SCENARIOS,
         pressure::SCENARIOS,
         crowd::SCENARIOS,
+        groups::SCENARIOS,
         doors::SCENARIOS,
         messages::SCENARIOS,
+        backlog::SCENARIOS,
         second_leg::SCENARIOS,
         clock::SCENARIOS,
         stop::SCENARIOS,
