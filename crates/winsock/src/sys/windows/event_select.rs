@@ -1,47 +1,99 @@
-//! Event objects, waits for several of them, and the network events that set them.
+//! Event objects, waits for several of them, and the network events that set them: Windows' own.
 
-use super::error::{REFUSED, Result};
+use super::error::{Result, check, last_error};
+use super::os::event::EventObject;
+use super::os::selection::Selection;
+use super::os::time::milliseconds;
 use super::socket::Socket;
-use crate::event_select::{Event as Public, NetEvents, NetworkEvents, Wait};
+use super::startup::startup;
+use crate::error::{ERROR_INVALID_PARAMETER, WSAEINVAL};
+use crate::event_select::{Event as Public, NetEvents, NetworkEvents, WAIT_EVENTS_MAX, Wait};
 use crate::routine::Alertable;
+use std::sync::Arc;
 use std::time::Duration;
+use windows_sys::Win32::Foundation::{WAIT_FAILED, WAIT_IO_COMPLETION, WAIT_TIMEOUT};
+use windows_sys::Win32::Networking::WinSock as ws;
 
 #[derive(Clone)]
-pub(crate) struct Event;
+pub(crate) struct Event {
+    object: Arc<EventObject>,
+}
 
 impl Event {
-    pub(crate) fn new(_manual_reset: bool) -> Result<Event> {
-        Err(REFUSED)
+    pub(crate) fn new(manual_reset: bool) -> Result<Event> {
+        startup()?;
+        Ok(Event { object: EventObject::new(manual_reset)? })
     }
+
     pub(crate) fn set(&self) -> Result<()> {
-        Err(REFUSED)
+        self.object.set()
     }
+
     pub(crate) fn reset(&self) -> Result<()> {
-        Err(REFUSED)
+        self.object.reset()
     }
+
     pub(crate) fn close(&self) -> Result<()> {
-        Err(REFUSED)
+        self.object.close()
     }
 }
 
 pub(crate) fn wait(
-    _events: &[Public],
-    _all: bool,
-    _timeout: Option<Duration>,
-    _alertable: Alertable,
+    events: &[Public],
+    all: bool,
+    timeout: Option<Duration>,
+    alertable: Alertable,
 ) -> Result<Wait> {
-    Err(REFUSED)
+    if !(1..=WAIT_EVENTS_MAX).contains(&events.len()) {
+        return Err(ERROR_INVALID_PARAMETER);
+    }
+    let mut handles = [std::ptr::null_mut(); WAIT_EVENTS_MAX];
+    for (at, (place, event)) in handles.iter_mut().zip(events).enumerate() {
+        *place = event.sys.object.open()?;
+        // Wine does not mind (EV-07).
+        let twin = |other: &Public| Arc::ptr_eq(&other.sys.object, &event.sys.object);
+        if all && events[..at].iter().any(twin) {
+            return Err(ERROR_INVALID_PARAMETER);
+        }
+    }
+    let (count, all, alert) = (events.len() as u32, i32::from(all), i32::from(alertable == Alertable::Yes));
+    // SAFETY: the caller's events keep the handles open; the list says its own length.
+    let outcome =
+        unsafe { ws::WSAWaitForMultipleEvents(count, handles.as_ptr(), all, milliseconds(timeout), alert) };
+    match outcome {
+        WAIT_FAILED => Err(last_error()),
+        WAIT_IO_COMPLETION => Ok(Wait::IoCompletion),
+        WAIT_TIMEOUT => Ok(Wait::TimedOut),
+        index => Ok(Wait::Index(index as usize)),
+    }
 }
 
 impl Socket {
-    pub(crate) fn event_select(&self, _event: Option<&Public>, _mask: NetEvents) -> Result<()> {
-        Err(REFUSED)
+    pub(crate) fn event_select(&self, event: Option<&Public>, mask: NetEvents) -> Result<()> {
+        let selection = match event {
+            _ if mask.is_empty() => None,
+            Some(event) => Some(Selection::Event { event: event.sys.object.clone(), mask }),
+            None => return self.with(|_| Err(WSAEINVAL)),
+        };
+        self.handle().select(selection)
     }
+
     pub(crate) fn enum_network_events(
         &self,
-        _event: Option<&Public>,
-        _record: &mut NetworkEvents,
+        event: Option<&Public>,
+        record: &mut NetworkEvents,
     ) -> Result<()> {
-        Err(REFUSED)
+        let event = event.map_or(Ok(std::ptr::null_mut()), |event| event.sys.object.open())?;
+        let mut record_of_system = ws::WSANETWORKEVENTS::default();
+        // What is not reported stays as it was (ES-04), so it goes in too.
+        let errors = record.errors.len();
+        record_of_system.iErrorCode[..errors].copy_from_slice(&record.errors);
+        // SAFETY: the record lives across the call; the caller's event keeps its handle open.
+        self.with(|raw| {
+            check(unsafe { ws::WSAEnumNetworkEvents(raw, event as isize, &mut record_of_system) })
+        })?;
+        record.events = NetEvents::from_bits(record_of_system.lNetworkEvents as u16);
+        record.errors.copy_from_slice(&record_of_system.iErrorCode[..errors]);
+        Ok(())
     }
 }

@@ -78,14 +78,7 @@ impl Socket {
 
     pub(crate) fn accept(&self) -> Result<(Socket, SocketAddr)> {
         let mut from = Address::empty();
-        // SAFETY: the room for the address and its length live across the call.
-        let raw = self.with(|raw| match unsafe { ws::accept(raw, from.room(), from.len()) } {
-            ws::INVALID_SOCKET => Err(last_error()),
-            accepted => Ok(accepted),
-        })?;
-        let handle = Handle::adopt(raw, self.handle().connection.family, Kind::Stream)?;
-        handle.connection.bound.store(true, Ordering::Release);
-        handle.connection.connected.store(true, Ordering::Release);
+        let handle = self.handle().accept(&mut from)?;
         // One who has reset meanwhile may have no address any more: under Wine the accept succeeds without.
         let accepted = Socket::owning(handle);
         Ok((accepted, from.get().map_err(|_| WSAECONNRESET)?))

@@ -13,6 +13,7 @@ use super::super::error::{Result, check, check_system, last_error, last_system_e
 use super::address::Address;
 use super::gate::Gate;
 use super::queue::Association;
+use super::selection::{Registered, Selection};
 use crate::error::{ERROR_NOT_FOUND, WSAENOTCONN, WSAENOTSOCK};
 use crate::socket::{Family, Kind};
 use std::net::SocketAddr;
@@ -63,6 +64,8 @@ pub(crate) struct Connection {
     pub(crate) skip: RwLock<bool>,
     /// The listener and the operation that will connect this socket.
     pub(crate) accepting: Mutex<Option<(Arc<Handle>, u64)>>,
+    /// What the system has; locked before a window's state.
+    pub(crate) selection: Mutex<Option<Selection>>,
 }
 
 struct Running {
@@ -88,6 +91,7 @@ impl Handle {
             association: OnceLock::new(),
             skip: RwLock::new(false),
             accepting: Mutex::new(None),
+            selection: Mutex::new(None),
         });
         Handle::adopt_duplicate(raw, connection)
     }
@@ -171,6 +175,11 @@ impl Handle {
         address.get()
     }
 
+    /// This handle as messages name it.
+    pub(crate) fn registered(&self) -> Registered {
+        Registered { raw: self.raw, socket: self.id }
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.gate.is_shut()
     }
@@ -181,6 +190,7 @@ impl Handle {
         }
         let last = self.connection.handles.fetch_sub(1, Ordering::AcqRel) == 1;
         self.settle(last);
+        let _selection = self.deselect(self.registered(), last);
         if last {
             // An accept that waits for a connection to put here ends too (CL-03).
             let accept = lock(&self.connection.accepting).take();

@@ -3,9 +3,13 @@
 pub(super) mod address;
 pub(super) mod block;
 pub(super) mod detour;
+pub(super) mod event;
 pub(super) mod extensions;
 mod gate;
 pub(super) mod handle;
 pub(super) mod lasting;
 mod options;
 pub(super) mod queue;
+pub(super) mod selection;
+pub(super) mod time;
+pub(super) mod window;

@@ -11,6 +11,7 @@
 use super::super::error::{Result, check_system, last_system_error};
 use super::block::{Block, OperationBlock, leak_posted, take_back};
 use super::gate::Gate;
+use super::time::milliseconds;
 use crate::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, WAIT_TIMEOUT};
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -21,7 +22,6 @@ use windows_sys::Win32::System::IO::{
     CreateIoCompletionPort, GetQueuedCompletionStatusEx, OVERLAPPED, OVERLAPPED_ENTRY,
     PostQueuedCompletionStatus,
 };
-use windows_sys::Win32::System::Threading::INFINITE;
 
 /// How many packets are taken at a time where the number is ours to choose.
 pub(crate) const BATCH: usize = 64;
@@ -230,13 +230,6 @@ impl Association {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// Whole milliseconds, rounded up: a wait never ends early. The largest number stands for never.
-fn milliseconds(timeout: Option<Duration>) -> u32 {
-    timeout.map_or(INFINITE, |time| {
-        u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(INFINITE).min(INFINITE - 1)
-    })
 }
 
 const _: () = assert!(WAIT_TIMEOUT == windows_sys::Win32::Foundation::WAIT_TIMEOUT as i32);
