@@ -1,47 +1,245 @@
-//! Event objects, waits for several of them, and the network events that set them.
+//! Waits for event objects.
+//!
+//! A thread that has to wait leaves its name at each of the events and stands as *armed*; whoever sets one of them
+//! satisfies the wait in that step (`object.rs`). The names stay where they are when the wait is over: a server waits for the
+//! same array again and again, and then only what changed in it is written anew.
 
-use super::error::{REFUSED, Result};
-use super::socket::Socket;
-use crate::event_select::{Event as Public, NetEvents, NetworkEvents, Wait};
+mod object;
+
+pub(crate) use self::object::{Claim, Event};
+
+pub(in crate::sys::linux) use self::object::Object;
+
+use self::object::Claimed;
+use super::engine::home::{self, Home};
+use super::error::Result;
+use super::port::free_place;
+use super::routine;
+use crate::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
+use crate::event_select::{Event as Public, WAIT_EVENTS_MAX, Wait};
 use crate::routine::Alertable;
-use std::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-#[derive(Clone)]
-pub(crate) struct Event;
-
-impl Event {
-    pub(crate) fn new(_manual_reset: bool) -> Result<Event> {
-        Err(REFUSED)
-    }
-    pub(crate) fn set(&self) -> Result<()> {
-        Err(REFUSED)
-    }
-    pub(crate) fn reset(&self) -> Result<()> {
-        Err(REFUSED)
-    }
-    pub(crate) fn close(&self) -> Result<()> {
-        Err(REFUSED)
-    }
-}
+/// So many waits in a row may find an event that is set already; then the thread also looks at its sockets, so that busy
+/// ones do not keep the others away.
+const LOOK_EVERY: u32 = 64;
 
 pub(crate) fn wait(
-    _events: &[Public],
-    _all: bool,
-    _timeout: Option<Duration>,
-    _alertable: Alertable,
+    events: &[Public],
+    all: bool,
+    timeout: Option<Duration>,
+    alertable: Alertable,
 ) -> Result<Wait> {
-    Err(REFUSED)
+    if events.is_empty() || events.len() > WAIT_EVENTS_MAX {
+        return Err(ERROR_INVALID_PARAMETER);
+    }
+    let home = home::here()?;
+    if all {
+        wait_for(&All::new(&home, events)?, timeout, alertable)
+    } else {
+        wait_for(&Any { home: &home, events }, timeout, alertable)
+    }
 }
 
-impl Socket {
-    pub(crate) fn event_select(&self, _event: Option<&Public>, _mask: NetEvents) -> Result<()> {
-        Err(REFUSED)
+/// What is waited for: one of the events, or all of them.
+trait Aim {
+    fn home(&self) -> &Arc<Home>;
+    /// Takes what is waited for, if it is there now.
+    fn take(&self) -> Option<Claimed>;
+    /// From here on whoever sets an event satisfies the wait. False if what is waited for may be there already.
+    fn arm(&self) -> bool;
+}
+
+fn wait_for(aim: &impl Aim, timeout: Option<Duration>, alertable: Alertable) -> Result<Wait> {
+    let home = aim.home();
+    if let Some(claimed) = aim.take() {
+        if is_time_to_look() {
+            home.look();
+        }
+        return ended(claimed);
     }
-    pub(crate) fn enum_network_events(
-        &self,
-        _event: Option<&Public>,
-        _record: &mut NetworkEvents,
-    ) -> Result<()> {
-        Err(REFUSED)
+    let waits = timeout != Some(Duration::ZERO);
+    if !waits {
+        home.look();
+        if let Some(claimed) = aim.take() {
+            return ended(claimed);
+        }
+    }
+    let deadline = timeout.filter(|_| waits).and_then(|timeout| Instant::now().checked_add(timeout));
+    let runs = || alertable == Alertable::Yes && routine::run_queued(home);
+    if runs() {
+        return Ok(Wait::IoCompletion);
+    }
+    if !waits {
+        return Ok(Wait::TimedOut);
+    }
+    // A thread of a port that waits here frees its place (CP-21).
+    let _place = free_place(|| true);
+    loop {
+        while !aim.arm() {
+            if let Some(claimed) = home.claim.disarm().or_else(|| aim.take()) {
+                return ended(claimed);
+            }
+        }
+        loop {
+            if let Some(claimed) = home.claim.claimed() {
+                return ended(claimed);
+            }
+            if alertable == Alertable::Yes && routine::can_run(home) {
+                break;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return home.claim.disarm().map_or(Ok(Wait::TimedOut), ended);
+            }
+            home.wait(left);
+        }
+        // Disarmed first: an event that a routine sets is for the next wait (CR-11).
+        if let Some(claimed) = home.claim.disarm() {
+            return ended(claimed);
+        }
+        if runs() {
+            return Ok(Wait::IoCompletion);
+        }
     }
 }
+
+fn ended(claimed: Claimed) -> Result<Wait> {
+    match claimed {
+        Claimed::Place(place) => Ok(Wait::Index(place)),
+        Claimed::Closed => Err(ERROR_INVALID_HANDLE),
+    }
+}
+
+struct Any<'a> {
+    home: &'a Arc<Home>,
+    events: &'a [Public],
+}
+
+impl Aim for Any<'_> {
+    fn home(&self) -> &Arc<Home> {
+        self.home
+    }
+
+    fn take(&self) -> Option<Claimed> {
+        let mut objects = self.events.iter().map(|event| event.sys.object());
+        if objects.clone().any(|object| object.is_closed()) {
+            return Some(Claimed::Closed);
+        }
+        objects.position(|object| object.take()).map(Claimed::Place)
+    }
+
+    fn arm(&self) -> bool {
+        NAMES.with_borrow_mut(|names| names.leave_at(self.home, self.events));
+        self.home.claim.arm_any();
+        // Set between the look and this: whoever did it may have found nobody.
+        self.events.iter().all(|event| event.sys.object().is_plain())
+    }
+}
+
+/// The events of a wait for all are named in the claim, so that whoever sets the last of them can take them all.
+struct All<'a> {
+    home: &'a Arc<Home>,
+    objects: Vec<Arc<Object>>,
+}
+
+impl<'a> All<'a> {
+    fn new(home: &'a Arc<Home>, events: &[Public]) -> Result<All<'a>> {
+        let mut objects: Vec<_> = events.iter().map(|event| event.sys.object().clone()).collect();
+        // Locked in this order by everybody.
+        objects.sort_unstable_by_key(Arc::as_ptr);
+        if objects.windows(2).any(|pair| Arc::ptr_eq(&pair[0], &pair[1])) {
+            return Err(ERROR_INVALID_PARAMETER);
+        }
+        home.claim.name_all(objects.clone());
+        for object in &objects {
+            object.add_name_for_all(home);
+        }
+        Ok(All { home, objects })
+    }
+}
+
+impl Aim for All<'_> {
+    fn home(&self) -> &Arc<Home> {
+        self.home
+    }
+
+    fn take(&self) -> Option<Claimed> {
+        if self.objects.iter().any(|object| object.is_closed()) {
+            return Some(Claimed::Closed);
+        }
+        self.home.claim.arm_all();
+        object::try_all(self.home);
+        self.home.claim.disarm()
+    }
+
+    fn arm(&self) -> bool {
+        self.home.claim.arm_all();
+        !object::try_all(self.home) && !self.objects.iter().any(|object| object.is_closed())
+    }
+}
+
+impl Drop for All<'_> {
+    fn drop(&mut self) {
+        // Disarmed in any case: nothing waits here any more.
+        let _ = self.home.claim.disarm();
+        for object in &self.objects {
+            object.remove_name_for_all(self.home);
+        }
+        self.home.claim.name_all(Vec::new());
+    }
+}
+
+thread_local! {
+    static NAMES: RefCell<Names> = const { RefCell::new(Names { home: None, at: Vec::new() }) };
+    static FOUND: Cell<u32> = const { Cell::new(0) };
+}
+
+fn is_time_to_look() -> bool {
+    let found = FOUND.get() + 1;
+    FOUND.set(found % LOOK_EVERY);
+    found == LOOK_EVERY
+}
+
+/// The events where the calling thread's name stands, by their place in the last wait for any.
+struct Names {
+    home: Option<Arc<Home>>,
+    at: Vec<Arc<Object>>,
+}
+
+impl Names {
+    fn leave_at(&mut self, home: &Arc<Home>, events: &[Public]) {
+        for (place, event) in events.iter().enumerate() {
+            let object = event.sys.object();
+            match self.at.get_mut(place) {
+                Some(old) if Arc::ptr_eq(old, object) => continue,
+                Some(old) => {
+                    old.remove_name(home, place);
+                    old.clone_from(object);
+                }
+                None => self.at.push(object.clone()),
+            }
+            object.add_name(home, place);
+        }
+        for place in events.len()..self.at.len() {
+            self.at[place].remove_name(home, place);
+        }
+        self.at.truncate(events.len());
+        if self.home.is_none() {
+            self.home = Some(home.clone());
+        }
+    }
+}
+
+impl Drop for Names {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            self.at.iter().enumerate().for_each(|(place, object)| object.remove_name(home, place));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

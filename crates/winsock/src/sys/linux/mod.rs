@@ -5,6 +5,7 @@ mod engine;
 pub(crate) mod error;
 pub(crate) mod event_select;
 pub(crate) mod host;
+mod network_events;
 mod os;
 pub(crate) mod overlapped;
 pub(crate) mod port;

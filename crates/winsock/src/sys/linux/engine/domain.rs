@@ -4,6 +4,7 @@ use super::super::os::epoll::{Epoll, Ready};
 use super::super::os::io_uring::{CANCEL, Done, Ring};
 use super::super::port::PortCore;
 use super::super::{error, startup};
+use super::home::{self, Home};
 use super::line::{Direction, Sink};
 use super::registry::{self, Token};
 use super::{guard, progress};
@@ -19,6 +20,8 @@ use std::time::Duration;
 
 /// The number of the bell, which belongs to no socket.
 const BELL: u64 = u64::MAX;
+/// That of a domain in another one's set.
+const NESTED: u64 = u64::MAX - 1;
 
 thread_local! {
     /// The domain whose ring the calling thread reaps, by its address: it is at home there too.
@@ -29,6 +32,8 @@ pub(crate) struct Domain {
     driver: Driver,
     /// The port whose threads drive this domain; none for the one of sockets without a port.
     port: OnceLock<Weak<PortCore>>,
+    /// Or the home of the thread that drives it.
+    home: OnceLock<Weak<Home>>,
     /// Threads in the kernel's wait.
     pollers: AtomicUsize,
     /// Rises whenever a thread comes by; what stays the same for a tick was left alone for a tick.
@@ -55,16 +60,26 @@ impl Domain {
             }
             _ => Driver::Epoll(Epoll::new().map_err(error::wsa)?),
         };
+        Ok(Domain::of(driver))
+    }
+
+    /// A domain that is an epoll set whatever the backend.
+    pub(crate) fn with_epoll() -> error::Result<Arc<Domain>> {
+        Ok(Domain::of(Driver::Epoll(Epoll::new().map_err(error::wsa)?)))
+    }
+
+    fn of(driver: Driver) -> Arc<Domain> {
         let domain = Arc::new(Domain {
             driver,
             port: OnceLock::new(),
+            home: OnceLock::new(),
             pollers: AtomicUsize::new(0),
             epoch: AtomicU64::new(0),
             used: AtomicBool::new(false),
             attended: AtomicBool::new(false),
         });
         guard::watch(&domain);
-        Ok(domain)
+        domain
     }
 
     /// The domain of the sockets that have no port. The guard drives it.
@@ -79,6 +94,20 @@ impl Domain {
 
     pub(crate) fn port(&self) -> Option<Arc<PortCore>> {
         self.port.get().and_then(Weak::upgrade)
+    }
+
+    pub(super) fn belong(&self, home: Weak<Home>) {
+        let _ = self.home.set(home);
+    }
+
+    /// The guard took the bell out in the place of those it was rung for.
+    pub(super) fn bell_heard(&self) {
+        if let Some(port) = self.port() {
+            port.bell_heard();
+        }
+        if let Some(home) = self.home.get().and_then(Weak::upgrade) {
+            home.bell_heard(self);
+        }
     }
 
     pub(crate) fn is_ring(&self) -> bool {
@@ -125,11 +154,8 @@ impl Domain {
     /// Waits for at most `timeout` for what the sockets have to tell, and lets their lines go on. Ends of operations go
     /// into the sink. True if the bell was rung.
     pub(crate) fn poll(&self, timeout: Option<Duration>, sink: &mut Sink) -> bool {
-        let waits = timeout != Some(Duration::ZERO);
-        if waits {
-            self.pollers.fetch_add(1, Ordering::SeqCst);
-        }
-        let rung = match &self.driver {
+        let _waiting = (timeout != Some(Duration::ZERO)).then(|| self.begin_wait());
+        match &self.driver {
             Driver::Epoll(epoll) => epoll.wait(timeout, |ready| advance_ready(ready, sink)),
             Driver::Ring(ring) => {
                 ring.wait(timeout);
@@ -138,11 +164,31 @@ impl Domain {
                 POLLED.set(before);
                 rung
             }
-        };
-        if waits && self.pollers.fetch_sub(1, Ordering::SeqCst) == 1 && self.is_used() {
-            guard::notify();
         }
-        rung
+    }
+
+    /// From here on, and until what it gives is dropped, the calling thread counts as one that waits here.
+    pub(super) fn begin_wait(&self) -> Waiting<'_> {
+        self.pollers.fetch_add(1, Ordering::SeqCst);
+        Waiting(self)
+    }
+
+    /// Hands over what waits for it and takes what has happened, also what a ring can only tell when it is entered.
+    pub(super) fn enter(&self, sink: &mut Sink) {
+        if let Driver::Ring(ring) = &self.driver {
+            ring.enter();
+        }
+        self.poll(Some(Duration::ZERO), sink);
+    }
+
+    /// From now on the wait here, in an epoll set, ends when that domain has something to tell.
+    pub(super) fn nest(&self, inner: &Domain) -> error::Result<()> {
+        // What shines through must be looked after, or the guard would look at this one for ever.
+        inner.used.store(true, Ordering::SeqCst);
+        match &self.driver {
+            Driver::Epoll(epoll) => epoll.add_level(inner.as_fd(), NESTED).map_err(error::wsa),
+            Driver::Ring(_) => Ok(()),
+        }
     }
 
     /// Takes what has happened already, without waiting and, on a ring, without handing anything over.
@@ -214,16 +260,30 @@ impl Domain {
         }
     }
 
-    // A thread that runs at the port of this domain comes back soon and submits everything in one call; should it stay
-    // away, the guard submits at its next look.
+    // A thread that runs at the port of this domain, or whose own it is, comes back soon and submits everything in one
+    // call; should it stay away, the guard submits at its next look.
     fn submit_by_whom_it_concerns(&self) {
         let polls_here = POLLED.get() == std::ptr::from_ref(self).addr();
         if guard::is_me() {
             self.flush();
-        } else if polls_here || self.port.get().is_some_and(super::super::port::runs_here) {
+        } else if polls_here
+            || home::operates(self)
+            || self.port.get().is_some_and(super::super::port::runs_here)
+        {
             guard::notify();
         } else {
             guard::flush();
+        }
+    }
+}
+
+/// A thread in the wait. When the last one leaves, the guard is told.
+pub(super) struct Waiting<'a>(&'a Domain);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.0.pollers.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.is_used() {
+            guard::notify();
         }
     }
 }
@@ -238,6 +298,10 @@ impl AsFd for Domain {
 }
 
 fn advance_ready(ready: Ready, sink: &mut Sink) {
+    if ready.token == NESTED {
+        // Its own thread looks there when it is out of the wait; the guard has it in its own set.
+        return;
+    }
     let (token, _) = Token::parse(ready.token);
     if let Some(core) = registry::find(token) {
         progress::on_ready(&core, ready, sink);

@@ -183,9 +183,7 @@ fn stand_in(guard: &Guard, watched: &mut Watched) {
     let rung = domain.poll(Some(Duration::ZERO), &mut sink);
     sink.deliver();
     if rung {
-        if let Some(port) = domain.port() {
-            port.bell_heard();
-        }
+        domain.bell_heard();
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each socket has two lines of operations, one a direction; only the first of a line may touch the system
 //! (`line.rs`, `progress.rs`, `ending.rs`, and `attempt.rs` for a single try). What tells a line that it can go on is a [`Domain`](domain::Domain): an epoll set or a ring, one for each
-//! port and one for the sockets that have none (`domain.rs`). The threads that wait at a port run its domain. When they
+//! port, up to two for each thread that waits for events (`home.rs`), and one for the other sockets (`domain.rs`). The threads that wait at a port run its domain. When they
 //! are all away for long, the guard does (`guard.rs`). Numbers given to the kernel are places in a registry with a
 //! generation, never addresses (`registry.rs`).
 
@@ -10,6 +10,7 @@ pub(crate) mod attempt;
 pub(crate) mod domain;
 pub(crate) mod ending;
 pub(crate) mod guard;
+pub(crate) mod home;
 pub(crate) mod line;
 pub(crate) mod progress;
 pub(crate) mod registry;

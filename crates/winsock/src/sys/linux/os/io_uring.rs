@@ -121,6 +121,11 @@ impl Ring {
         self.submit();
     }
 
+    /// Submits what was pushed, and lets the kernel finish what the calling thread has to do for it. Does not block.
+    pub(crate) fn enter(&self) {
+        let _ = self.ring.submit();
+    }
+
     /// Submits what was pushed and waits for at most `timeout` (`None` for ever) until something can be reaped.
     pub(crate) fn wait(&self, timeout: Option<Duration>) {
         match timeout {

@@ -1,0 +1,235 @@
+//! Where a thread waits: the domains that are its own, and the word by which others wake it.
+//!
+//! A thread that never waited for an event, selected network events or started an operation that an event or a routine
+//! tells of has no home and pays nothing. It drives its domains whenever it waits in this library; while it computes, sleeps elsewhere or is
+//! gone, the guard does.
+//!
+//! The trick: the state says in one word where the thread is, so a wake costs a system call only if there is somebody to
+//! wake, and one that comes before the wait is not lost.
+
+use super::super::error::Result;
+use super::super::event_select::Claim;
+use super::super::routine::Apcs;
+use super::domain::Domain;
+use super::line::Sink;
+use crate::error::ERROR_GEN_FAILURE;
+use std::cell::{Cell, OnceCell};
+use std::ptr;
+use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+/// It computes, or is elsewhere.
+const AWAY: u8 = 0;
+/// Woken before it waited, or out of its sleep.
+const WOKEN: u8 = 1;
+/// It has no domain and sleeps on the condition variable.
+const ASLEEP: u8 = 2;
+const IN_OPERATIONS: u8 = 3;
+const IN_SELECTION: u8 = 4;
+/// It waits in a domain whose bell was rung for it.
+const RUNG: u8 = 5;
+
+pub(in crate::sys::linux) struct Home {
+    /// Whose it is, by the number that no other thread ever has.
+    pub(in crate::sys::linux) thread: u64,
+    state: AtomicU8,
+    bed: Mutex<()>,
+    bell: Condvar,
+    operations: OnceLock<Arc<Domain>>,
+    selection: OnceLock<Arc<Domain>>,
+    /// Held while a domain is made.
+    making: Mutex<()>,
+    /// How the thread's wait for events stands.
+    pub(in crate::sys::linux) claim: Claim,
+    /// What its alertable waits run.
+    pub(in crate::sys::linux) apcs: Apcs,
+}
+
+struct Here(OnceCell<Arc<Home>>);
+
+thread_local! {
+    static HERE: Here = const { Here(OnceCell::new()) };
+    /// The address of the calling thread's home, and that of its domain of operations.
+    static MINE: Cell<*const Home> = const { Cell::new(ptr::null()) };
+    static MY_OPERATIONS: Cell<*const Domain> = const { Cell::new(ptr::null()) };
+}
+
+/// The home of the calling thread, which is made if need be.
+pub(in crate::sys::linux) fn here() -> Result<Arc<Home>> {
+    HERE.try_with(|here| here.0.get_or_init(Home::new).clone()).map_err(|_| ERROR_GEN_FAILURE)
+}
+
+/// Whether operations of this domain are the calling thread's to hand over.
+pub(super) fn operates(domain: &Domain) -> bool {
+    ptr::eq(MY_OPERATIONS.get(), domain)
+}
+
+impl Home {
+    fn new() -> Arc<Home> {
+        let home = Arc::new(Home {
+            thread: super::super::port::thread_number(),
+            state: AtomicU8::new(AWAY),
+            bed: Mutex::new(()),
+            bell: Condvar::new(),
+            operations: OnceLock::new(),
+            selection: OnceLock::new(),
+            making: Mutex::new(()),
+            claim: Claim::default(),
+            apcs: Apcs::default(),
+        });
+        MINE.set(Arc::as_ptr(&home));
+        home
+    }
+
+    /// The domain of the operations that an event or a routine of this thread tells of.
+    pub(in crate::sys::linux) fn operations(self: &Arc<Home>) -> Result<Arc<Domain>> {
+        let domain = self.domain(&self.operations, Domain::new)?;
+        if self.is_here() {
+            MY_OPERATIONS.set(Arc::as_ptr(&domain));
+        }
+        Ok(domain)
+    }
+
+    /// The domain of the sockets whose network events this thread waits for: always an epoll set.
+    pub(in crate::sys::linux) fn selection(self: &Arc<Home>) -> Result<Arc<Domain>> {
+        self.domain(&self.selection, Domain::with_epoll)
+    }
+
+    fn domain(
+        self: &Arc<Home>,
+        place: &OnceLock<Arc<Domain>>,
+        make: impl FnOnce() -> Result<Arc<Domain>>,
+    ) -> Result<Arc<Domain>> {
+        if let Some(domain) = place.get() {
+            return Ok(domain.clone());
+        }
+        let _making = lock(&self.making);
+        if let Some(domain) = place.get() {
+            return Ok(domain.clone());
+        }
+        let domain = make()?;
+        domain.belong(Arc::downgrade(self));
+        // Whoever waits in the one is to hear of the other.
+        let other = if ptr::eq(place, &self.operations) { &self.selection } else { &self.operations };
+        match other.get() {
+            Some(selection) if ptr::eq(other, &self.selection) => selection.nest(&domain)?,
+            Some(operations) => domain.nest(operations)?,
+            None => {}
+        }
+        let _ = place.set(domain.clone());
+        // The thread may be asleep where it does not hear of the new one.
+        if !self.is_here() {
+            self.wake();
+        }
+        Ok(domain)
+    }
+
+    /// Takes what has happened in the domains, without waiting.
+    pub(in crate::sys::linux) fn look(&self) {
+        let mut sink = Sink::default();
+        for domain in [self.operations.get(), self.selection.get()].into_iter().flatten() {
+            domain.visit();
+            domain.enter(&mut sink);
+        }
+        sink.deliver();
+    }
+
+    /// Blocks for at most `timeout` (`None` for ever), until somebody wakes this thread or its domains have something to
+    /// tell, or for no reason. For the thread itself.
+    pub(in crate::sys::linux) fn wait(&self, timeout: Option<Duration>) {
+        let mut sink = Sink::default();
+        match (self.selection.get(), self.operations.get()) {
+            (None, None) => self.sleep(timeout),
+            (None, Some(domain)) => self.wait_in(domain, IN_OPERATIONS, timeout, &mut sink),
+            (Some(domain), None) => self.wait_in(domain, IN_SELECTION, timeout, &mut sink),
+            (Some(outer), Some(inner)) => {
+                inner.visit();
+                let waiting = inner.begin_wait();
+                inner.flush();
+                self.wait_in(outer, IN_SELECTION, timeout, &mut sink);
+                inner.poll(Some(Duration::ZERO), &mut sink);
+                drop(waiting);
+            }
+        }
+        sink.deliver();
+    }
+
+    /// Lets the wait that this thread is in, or else its next one, end. Any thread.
+    pub(in crate::sys::linux) fn wake(&self) {
+        let woken = self.state.fetch_update(SeqCst, SeqCst, |state| match state {
+            AWAY | ASLEEP => Some(WOKEN),
+            IN_OPERATIONS | IN_SELECTION => Some(RUNG),
+            _ => None,
+        });
+        let domain = match woken {
+            Ok(ASLEEP) => {
+                // It holds this lock from its look at the state until it sleeps.
+                drop(lock(&self.bed));
+                self.bell.notify_all();
+                None
+            }
+            Ok(IN_OPERATIONS) => self.operations.get(),
+            Ok(IN_SELECTION) => self.selection.get(),
+            _ => None,
+        };
+        if let Some(domain) = domain {
+            domain.ring_bell();
+        }
+    }
+
+    /// The bell of this domain was taken out by somebody else, who looked there for this thread.
+    pub(super) fn bell_heard(&self, domain: &Domain) {
+        if self.state.load(SeqCst) == RUNG {
+            domain.ring_bell();
+        }
+    }
+
+    /// Whether it is the calling thread's.
+    pub(in crate::sys::linux) fn is_here(&self) -> bool {
+        ptr::eq(MINE.get(), self)
+    }
+
+    fn wait_in(&self, domain: &Domain, state: u8, timeout: Option<Duration>, sink: &mut Sink) {
+        domain.visit();
+        // Counted first, so that the guard does not take the bell time and again.
+        let waiting = domain.begin_wait();
+        if self.state.compare_exchange(AWAY, state, SeqCst, SeqCst).is_ok() {
+            domain.poll(timeout, sink);
+        }
+        self.state.store(AWAY, SeqCst);
+        drop(waiting);
+    }
+
+    fn sleep(&self, timeout: Option<Duration>) {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut bed = lock(&self.bed);
+        if self.state.compare_exchange(AWAY, ASLEEP, SeqCst, SeqCst).is_ok() {
+            while self.state.load(SeqCst) == ASLEEP {
+                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
+                    Some(Duration::ZERO) => break,
+                    Some(left) => {
+                        bed = self.bell.wait_timeout(bed, left).unwrap_or_else(PoisonError::into_inner).0;
+                    }
+                    None => bed = self.bell.wait(bed).unwrap_or_else(PoisonError::into_inner),
+                }
+            }
+        }
+        self.state.store(AWAY, SeqCst);
+    }
+}
+
+impl Drop for Here {
+    // The thread ends.
+    fn drop(&mut self) {
+        if let Some(home) = self.0.take() {
+            home.apcs.close();
+            MINE.set(ptr::null());
+            MY_OPERATIONS.set(ptr::null());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,273 @@
+//! An event object, in user space: a flag, and the names of the threads that wait for it.
+//!
+//! The trick: who sets an event decides in that step whose wait it ends, as the kernel of Windows does, so a reset that
+//! follows at once takes nothing away from the threads that waited. A name at an event says where to look; whether its
+//! thread waits stands in the thread's own [`Claim`].
+
+use super::super::engine::home::Home;
+use super::super::error::Result;
+use crate::error::ERROR_INVALID_HANDLE;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const SET: u8 = 1;
+const CLOSED: u8 = 2;
+
+/// The handle. When the last of its clones goes the event is closed.
+pub(crate) struct Event(Arc<Object>);
+
+impl Event {
+    pub(crate) fn new(manual_reset: bool) -> Result<Event> {
+        super::super::startup::startup()?;
+        Ok(Event(Arc::new(Object {
+            manual_reset,
+            flags: AtomicU8::new(0),
+            handles: AtomicUsize::new(1),
+            names: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn set(&self) -> Result<()> {
+        self.0.set()
+    }
+
+    pub(crate) fn reset(&self) -> Result<()> {
+        self.0.reset()
+    }
+
+    pub(crate) fn close(&self) -> Result<()> {
+        self.0.close()
+    }
+
+    /// The event itself, for those who set it later: it may be closed by then.
+    pub(in crate::sys::linux) fn object(&self) -> &Arc<Object> {
+        &self.0
+    }
+}
+
+impl Clone for Event {
+    fn clone(&self) -> Event {
+        self.0.handles.fetch_add(1, SeqCst);
+        Event(self.0.clone())
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        if self.0.handles.fetch_sub(1, SeqCst) == 1 {
+            // Closed by hand before: nothing is left to do.
+            let _ = self.0.close();
+        }
+    }
+}
+
+pub(in crate::sys::linux) struct Object {
+    manual_reset: bool,
+    /// Changed under the lock of the names alone, read without it.
+    flags: AtomicU8,
+    handles: AtomicUsize,
+    names: Mutex<Vec<Name>>,
+}
+
+struct Name {
+    home: Arc<Home>,
+    /// The event's place in the wait; none in a wait for all.
+    place: Option<usize>,
+}
+
+impl Object {
+    pub(in crate::sys::linux) fn is_closed(&self) -> bool {
+        self.flags.load(SeqCst) & CLOSED != 0
+    }
+
+    pub(in crate::sys::linux) fn is_set(&self) -> bool {
+        self.flags.load(SeqCst) & SET != 0
+    }
+
+    /// Neither set nor closed.
+    pub(super) fn is_plain(&self) -> bool {
+        self.flags.load(SeqCst) == 0
+    }
+
+    /// Sets it. A thread that waits for it goes on; of several at an auto-reset event one, and the event stays unset.
+    pub(in crate::sys::linux) fn set(&self) -> Result<()> {
+        let (mut wake, mut all) = (Vec::new(), Vec::new());
+        {
+            let mut names = self.names();
+            if self.is_closed() {
+                return Err(ERROR_INVALID_HANDLE);
+            }
+            // Set before the claims are looked at: a thread that arms its own meanwhile sees it.
+            self.flags.fetch_or(SET, SeqCst);
+            for at in 0..names.len() {
+                let name = &names[at];
+                match name.place {
+                    Some(place) if name.home.claim.satisfy(place) => {
+                        if !name.home.is_here() {
+                            wake.push(name.home.clone());
+                        }
+                        if !self.manual_reset {
+                            self.flags.fetch_and(!SET, SeqCst);
+                            // The next set is the turn of the others.
+                            names[at..].rotate_left(1);
+                            break;
+                        }
+                    }
+                    None if name.home.claim.waits_for_all() => all.push(name.home.clone()),
+                    _ => {}
+                }
+            }
+        }
+        wake.iter().for_each(|home| home.wake());
+        for home in all {
+            if try_all(&home) {
+                home.wake();
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::sys::linux) fn reset(&self) -> Result<()> {
+        let _names = self.names();
+        if self.is_closed() {
+            return Err(ERROR_INVALID_HANDLE);
+        }
+        self.flags.fetch_and(!SET, SeqCst);
+        Ok(())
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut wake = Vec::new();
+        {
+            let names = self.names();
+            if self.flags.fetch_or(CLOSED, SeqCst) & CLOSED != 0 {
+                return Err(ERROR_INVALID_HANDLE);
+            }
+            // Nobody may be waiting; whoever is, fails.
+            wake.extend(names.iter().filter(|name| name.home.claim.fail()).map(|name| name.home.clone()));
+        }
+        wake.iter().for_each(|home| home.wake());
+        Ok(())
+    }
+
+    /// Whether it is set; an auto-reset one is unset by this.
+    pub(super) fn take(&self) -> bool {
+        if !self.is_set() {
+            return false;
+        }
+        if self.manual_reset {
+            return true;
+        }
+        let _names = self.names();
+        self.flags.fetch_and(!SET, SeqCst) & SET != 0
+    }
+
+    pub(super) fn add_name(&self, home: &Arc<Home>, place: usize) {
+        self.names().push(Name { home: home.clone(), place: Some(place) });
+    }
+
+    pub(super) fn remove_name(&self, home: &Arc<Home>, place: usize) {
+        self.names().retain(|name| name.place != Some(place) || !Arc::ptr_eq(&name.home, home));
+    }
+
+    pub(super) fn add_name_for_all(&self, home: &Arc<Home>) {
+        self.names().push(Name { home: home.clone(), place: None });
+    }
+
+    pub(super) fn remove_name_for_all(&self, home: &Arc<Home>) {
+        self.names().retain(|name| name.place.is_some() || !Arc::ptr_eq(&name.home, home));
+    }
+
+    fn names(&self) -> MutexGuard<'_, Vec<Name>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const IDLE: u32 = 0;
+const ANY: u32 = 1;
+const ALL: u32 = 2;
+const FAILED: u32 = 3;
+/// With the place of the event in the bits above.
+const SATISFIED: u32 = 4;
+const PLACE_SHIFT: u32 = 8;
+
+/// How a thread's wait stands. Armed, and from then on satisfied by at most one event.
+#[derive(Default)]
+pub(crate) struct Claim {
+    word: AtomicU32,
+    /// What a wait for all waits for, in the order in which it is locked. Never taken under the lock of an event.
+    all: Mutex<Vec<Arc<Object>>>,
+}
+
+/// How a wait ended by another's hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claimed {
+    Place(usize),
+    Closed,
+}
+
+impl Claim {
+    pub(super) fn arm_any(&self) {
+        self.word.store(ANY, SeqCst);
+    }
+
+    pub(super) fn arm_all(&self) {
+        self.word.store(ALL, SeqCst);
+    }
+
+    /// What ended the wait, if something did.
+    pub(super) fn claimed(&self) -> Option<Claimed> {
+        claimed(self.word.load(SeqCst))
+    }
+
+    /// From here on nobody satisfies the wait; what ended it before stands.
+    pub(super) fn disarm(&self) -> Option<Claimed> {
+        claimed(self.word.swap(IDLE, SeqCst))
+    }
+
+    pub(super) fn name_all(&self, objects: Vec<Arc<Object>>) {
+        let before = std::mem::replace(&mut *self.all(), objects);
+        drop(before);
+    }
+
+    fn waits_for_all(&self) -> bool {
+        self.word.load(SeqCst) == ALL
+    }
+
+    fn satisfy(&self, place: usize) -> bool {
+        self.end(ANY, SATISFIED | (place as u32) << PLACE_SHIFT)
+    }
+
+    fn fail(&self) -> bool {
+        self.end(ANY, FAILED) || self.end(ALL, FAILED)
+    }
+
+    fn end(&self, before: u32, after: u32) -> bool {
+        self.word.compare_exchange(before, after, SeqCst, SeqCst).is_ok()
+    }
+
+    fn all(&self) -> MutexGuard<'_, Vec<Arc<Object>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn claimed(word: u32) -> Option<Claimed> {
+    match word & ((1 << PLACE_SHIFT) - 1) {
+        SATISFIED => Some(Claimed::Place((word >> PLACE_SHIFT) as usize)),
+        FAILED => Some(Claimed::Closed),
+        _ => None,
+    }
+}
+
+/// Satisfies this thread's wait for all if all are set now, together; until then nothing is taken (EV-04).
+pub(super) fn try_all(home: &Home) -> bool {
+    let all = home.claim.all();
+    let _locked: Vec<_> = all.iter().map(|object| object.names()).collect();
+    let taken = all.iter().all(|object| object.is_set()) && home.claim.end(ALL, SATISFIED);
+    if taken {
+        for object in all.iter().filter(|object| !object.manual_reset) {
+            object.flags.fetch_and(!SET, SeqCst);
+        }
+    }
+    taken
+}
