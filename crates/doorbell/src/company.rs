@@ -1,10 +1,11 @@
 //! The company behind a port: clients that any worker may serve, the lobby they come in by, and the clock.
 
+use crate::client::{Client, Notice};
 use crate::clock::Clock;
 use crate::core::{Core, Phase};
 use crate::door::Place;
 use crate::listener::Listener;
-use crate::lobby::Lobby;
+use crate::lobby::{ACCEPTS, Host, Lobby, TurnedAway};
 use crate::peer::done::{Arrival, Begun, Carrier, LAST_TAG, Peer};
 use crate::table::{Key, Table};
 use doorbell_service::Reach;
@@ -33,34 +34,16 @@ pub(crate) mod word {
     pub(crate) const LOOK: usize = 7;
 }
 
-/// What a client is told.
-pub(crate) enum Notice {
-    /// An operation of the socket with this tag has ended.
-    Ended(u8, Completion),
-    Posted,
-    Time,
-    GoOn,
-    Phase,
-}
-
 /// A listener's key is its number under this tag, which no socket of a client has.
 const LISTENER: u8 = LAST_TAG + 1;
 
 pub(crate) struct Company {
     core: Arc<Core>,
     port: CompletionPort,
-    table: Table<Client, Notice>,
+    table: Table<Client<AtPort>, Notice>,
     lobby: Lobby,
     clock: Arc<Clock>,
     reach: Arc<ByPacket>,
-}
-
-struct Client {
-    peer: Peer<AtPort>,
-    /// The earliest instant at which the clock will ring for it.
-    rings_at: Option<Instant>,
-    /// A packet is on its way that lets it go on.
-    goes_on: bool,
 }
 
 impl Company {
@@ -81,7 +64,7 @@ impl Company {
             core: core.clone(),
             port: port.clone(),
             table: Table::new(),
-            lobby: Lobby::new(core, listeners),
+            lobby: Lobby::new(core, &listeners, ACCEPTS),
             clock: Clock::new(move |key| {
                 let _ = at_time.post(0, key, word::TIME);
             }),
@@ -101,35 +84,7 @@ impl Company {
 
     /// Lets in who has arrived, as far as there are places, and has the listeners accept more.
     pub(crate) fn let_in(&self, now: Instant) {
-        // Accepts first: the client's first handler may take its time.
-        while let Some((arrival, place)) = self.lobby.next() {
-            self.start_accepts(now);
-            self.open(arrival, place, now);
-        }
-        self.start_accepts(now);
-    }
-
-    fn start_accepts(&self, now: Instant) {
-        if let Some(until) = self.lobby.start_accepts(now) {
-            self.clock.ring_at(until, LISTENER as usize);
-        }
-    }
-
-    fn open(&self, arrival: Arrival, place: Place, now: Instant) {
-        let key = self.table.reserve();
-        let carrier = AtPort { port: self.port.clone(), key };
-        let peer =
-            Peer::open(&self.core, place, arrival, key.number() as u64, (carrier, self.reach.clone()), now);
-        match peer {
-            Ok(peer) => {
-                let mut client = Box::new(Client { peer, rings_at: None, goes_on: false });
-                if self.end_turn(key, &mut client) {
-                    self.run(key, self.table.put_back(key, client), now);
-                }
-            }
-            // The connection has failed already, so there is nobody to talk to.
-            Err(_) => self.remove(key),
-        }
+        self.lobby.let_in(&mut &*self, now);
     }
 
     /// Tells a client something: at once, or by whoever runs it now.
@@ -138,21 +93,9 @@ impl Company {
     }
 
     /// Runs a client until nothing more has come for it.
-    fn run(&self, key: Key, mut turn: Option<(Box<Client>, Notice)>, mut now: Instant) {
+    fn run(&self, key: Key, mut turn: Option<(Box<Client<AtPort>>, Notice)>, mut now: Instant) {
         while let Some((mut client, notice)) = turn {
-            match notice {
-                Notice::Ended(tag, completion) => client.peer.ended(tag, completion, now),
-                Notice::Posted => client.peer.posted(now),
-                Notice::Phase => client.peer.follow_phase(now),
-                Notice::Time => {
-                    client.rings_at = client.rings_at.filter(|at| *at > now);
-                    client.peer.on_time(now);
-                }
-                Notice::GoOn => {
-                    client.goes_on = false;
-                    client.peer.on_time(now);
-                }
-            }
+            client.hear(notice, now);
             if !self.end_turn(key, &mut client) {
                 return;
             }
@@ -162,21 +105,14 @@ impl Company {
     }
 
     /// What a client needs after each turn. False when it is over, and gone.
-    fn end_turn(&self, key: Key, client: &mut Client) -> bool {
-        if client.peer.is_over() {
+    fn end_turn(&self, key: Key, client: &mut Client<AtPort>) -> bool {
+        let go_on = || self.port.post(0, key.number(), word::GO_ON).is_ok();
+        let ring_at = |deadline| self.clock.ring_at(deadline, key.number());
+        let stays = client.end_turn(go_on, ring_at);
+        if !stays {
             self.remove(key);
-            return false;
         }
-        if client.peer.goes_on() && !client.goes_on {
-            client.goes_on = self.port.post(0, key.number(), word::GO_ON).is_ok();
-        }
-        if let Some(deadline) = client.peer.deadline() {
-            if client.rings_at.is_none_or(|at| deadline < at) {
-                client.rings_at = Some(deadline);
-                self.clock.ring_at(deadline, key.number());
-            }
-        }
-        true
+        stays
     }
 
     fn remove(&self, key: Key) {
@@ -204,6 +140,35 @@ impl Company {
     }
 }
 
+impl Host for &Company {
+    fn start_accept(&mut self, _number: usize, listener: &Socket, accept: &Socket) -> Result<()> {
+        let started = listener.accept_ex(accept, Vec::<u8>::new(), ToPort);
+        started.map(drop).map_err(|refused| refused.error)
+    }
+
+    fn try_again_at(&mut self, at: Instant) {
+        self.clock.ring_at(at, LISTENER as usize);
+    }
+
+    fn open(&mut self, arrival: Arrival, place: Place, now: Instant) -> std::result::Result<(), TurnedAway> {
+        let key = self.table.reserve();
+        let carrier = AtPort { port: self.port.clone(), key };
+        let peer =
+            Peer::open(&self.core, place, arrival, key.number() as u64, (carrier, self.reach.clone()), now);
+        match peer {
+            Ok(peer) => {
+                let mut client = Box::new(Client::new(peer));
+                if self.end_turn(key, &mut client) {
+                    self.run(key, self.table.put_back(key, client), now);
+                }
+            }
+            // The connection has failed already, so there is nobody to talk to.
+            Err(_) => self.remove(key),
+        }
+        Ok(())
+    }
+}
+
 /// Starts operations that end as packets under a client's key.
 struct AtPort {
     port: CompletionPort,
@@ -217,15 +182,15 @@ impl Carrier for AtPort {
         socket.skip_completion_port_on_success()
     }
 
-    fn receive(&self, socket: &Socket, buffer: Vec<u8>) -> Begun {
+    fn receive(&self, socket: &Socket, _tag: u8, buffer: Vec<u8>) -> Begun {
         socket.recv_overlapped(buffer, Flags::NONE, ToPort)
     }
 
-    fn send(&self, socket: &Socket, buffer: Vec<u8>) -> Begun {
+    fn send(&self, socket: &Socket, _tag: u8, buffer: Vec<u8>) -> Begun {
         socket.send_overlapped(buffer, ToPort)
     }
 
-    fn connect(&self, socket: &Socket, to: SocketAddr) -> Begun {
+    fn connect(&self, socket: &Socket, _tag: u8, to: SocketAddr) -> Begun {
         socket.connect_ex(to, Vec::new(), ToPort)
     }
 }

@@ -85,7 +85,7 @@ impl Place {
 
     /// It was not needed after all: nobody was there, or could be accepted. What rests goes on resting, since nothing
     /// that was wanting has come back by this.
-    fn give_back(mut self) {
+    pub(crate) fn give_back(mut self) {
         self.used = false;
     }
 

@@ -23,6 +23,7 @@
 
 mod bell;
 mod choice;
+mod client;
 mod clock;
 mod company;
 mod core;

@@ -1,7 +1,8 @@
 #![doc = include_str!("completion_port.md")]
 
 use super::{Built, StandsOn};
-use crate::company::{Company, Notice, word};
+use crate::client::Notice;
+use crate::company::{Company, word};
 use crate::core::Core;
 use crate::listener::Listener;
 use crate::settings::Settings;

@@ -34,16 +34,18 @@ const FIRST_TAG: u8 = 0;
 /// The last tag that a socket may have: beyond are the model's own.
 pub(crate) const LAST_TAG: u8 = 0xfe;
 
-/// Starts operations such that a model is told of their end.
+/// Starts operations such that a model is told of their end, together with the tag of their socket.
 pub(crate) trait Carrier {
-    /// A new socket: the ends of its operations are told together with its tag.
+    /// A new socket, before its first operation.
     fn adopt(&self, socket: &Socket, tag: u8) -> Result<()>;
     /// Starts a receive.
-    fn receive(&self, socket: &Socket, buffer: Vec<u8>) -> Begun;
+    fn receive(&self, socket: &Socket, tag: u8, buffer: Vec<u8>) -> Begun;
     /// Starts a send.
-    fn send(&self, socket: &Socket, buffer: Vec<u8>) -> Begun;
+    fn send(&self, socket: &Socket, tag: u8, buffer: Vec<u8>) -> Begun;
     /// Starts a connect.
-    fn connect(&self, socket: &Socket, to: SocketAddr) -> Begun;
+    fn connect(&self, socket: &Socket, tag: u8, to: SocketAddr) -> Begun;
+    /// A turn is over: no more operations are started before the next one.
+    fn turn_ended(&self) {}
 }
 
 pub(crate) type Begun = std::result::Result<Started, Refused<Vec<u8>>>;
@@ -155,6 +157,7 @@ impl<C: Carrier> Peer<C> {
         }
         self.goes_on = steps == STEPS_A_TURN;
         self.talk.end_turn();
+        self.carrier.turn_ended();
     }
 
     /// Does one thing. False when there is nothing left to do but wait.
@@ -209,7 +212,7 @@ impl<C: Carrier> Peer<C> {
         let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else { return };
         let mut buffer = std::mem::take(&mut wire.buffer);
         buffer.resize(wire.buffer_bytes.min(room), 0);
-        match self.carrier.receive(&wire.socket, buffer) {
+        match self.carrier.receive(&wire.socket, wire.tag, buffer) {
             Ok(Started::Pending(id) | Started::Queued(id)) => wire.receiving = Some(id),
             Ok(Started::Done(completion)) => self.hear(leg, completion, now),
             Err(refused) => self.lose(leg, refused.error, now),
@@ -219,7 +222,7 @@ impl<C: Carrier> Peer<C> {
     fn send(&mut self, leg: Leg, now: Instant) {
         let buffer = self.talk.exchange.take_outgoing(leg);
         let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else { return };
-        match self.carrier.send(&wire.socket, buffer) {
+        match self.carrier.send(&wire.socket, wire.tag, buffer) {
             Ok(Started::Pending(_) | Started::Queued(_)) => wire.sending = true,
             Ok(Started::Done(completion)) => self.hear(leg, completion, now),
             Err(refused) => self.lose(leg, refused.error, now),
@@ -233,7 +236,7 @@ impl<C: Carrier> Peer<C> {
             let socket = Socket::new(Family::of(&address), Kind::Stream)?;
             socket.set_nodelay(true)?;
             self.carrier.adopt(&socket, tag)?;
-            let begun = self.carrier.connect(&socket, address).map_err(|refused| refused.error)?;
+            let begun = self.carrier.connect(&socket, tag, address).map_err(|refused| refused.error)?;
             Ok((socket, begun))
         };
         match begin() {
