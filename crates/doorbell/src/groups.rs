@@ -7,10 +7,12 @@ use crate::bell::{Bell, Wake};
 use crate::core::Core;
 use crate::inbox::Inbox;
 use crate::threads::Threads;
-use doorbell_winsock::event_select::{Event, WAIT_EVENTS_MAX};
+use doorbell_winsock::event_select::{Event, WAIT_EVENTS_MAX, Wait, wait_any};
+use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// As many connections as a thread can wait for beside its own event.
 pub(crate) const SEATS: usize = WAIT_EVENTS_MAX - 1;
@@ -105,4 +107,21 @@ impl<T> Group<T> {
     fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
+}
+
+/// One wait, and what comes of it: `serve` is given the index of every event that is set, each once, in their order. The
+/// wait names the lowest alone (EV-03), and would forget the others for as long as that one is busy.
+pub(crate) fn wait_for_each(
+    events: &[Event],
+    mut timeout: Option<Duration>,
+    mut serve: impl FnMut(usize),
+) -> Result<()> {
+    let mut from = 0;
+    while from < events.len() {
+        let Wait::Index(index) = wait_any(&events[from..], timeout, Alertable::No)? else { break };
+        serve(from + index);
+        from += index + 1;
+        timeout = Some(Duration::ZERO);
+    }
+    Ok(())
 }
