@@ -2,7 +2,6 @@
 
 use crate::core::Core;
 use doorbell_service::Reach;
-use doorbell_winsock::event_select::Event;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Wakes a thread in the textbook way of its model.
@@ -11,18 +10,6 @@ pub(crate) trait Wake: Send + Sync + 'static {
     fn ring(&self);
     /// The thread is awake, and looks for what it was woken for after this.
     fn hush(&self);
-}
-
-/// For a thread that waits for events, of which this is one.
-impl Wake for Event {
-    fn ring(&self) {
-        // It is closed by the drop of its last handle only, so it can be set.
-        let _ = self.set();
-    }
-
-    fn hush(&self) {
-        let _ = self.reset();
-    }
 }
 
 pub(crate) struct Bell<W> {

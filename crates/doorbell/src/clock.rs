@@ -3,8 +3,7 @@
 //! It is a thread of its own, started with the first instant that it is given, so that a handler which keeps a worker
 //! never keeps a timer waiting, and no worker wakes for a timer which another one serves.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use crate::instants::Instants;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
@@ -15,10 +14,9 @@ pub(crate) struct Clock {
     ring: Box<dyn Fn(usize) + Send + Sync>,
 }
 
-#[derive(Default)]
 struct State {
-    /// The earliest on top, each with whom to ring for.
-    instants: BinaryHeap<Reverse<(Instant, usize)>>,
+    /// Each with whom to ring for.
+    instants: Instants<usize>,
     runs: bool,
     over: bool,
 }
@@ -26,7 +24,8 @@ struct State {
 impl Clock {
     /// `ring` is called, on the clock's thread, with what was given together with the instant.
     pub(crate) fn new(ring: impl Fn(usize) + Send + Sync + 'static) -> Arc<Clock> {
-        Arc::new(Clock { state: Mutex::default(), changed: Condvar::new(), ring: Box::new(ring) })
+        let state = State { instants: Instants::new(), runs: false, over: false };
+        Arc::new(Clock { state: Mutex::new(state), changed: Condvar::new(), ring: Box::new(ring) })
     }
 
     /// Rings at this instant. It cannot be taken back: whoever is rung looks whether it still matters.
@@ -35,8 +34,8 @@ impl Clock {
         if state.over {
             return;
         }
-        let is_next = state.instants.peek().is_none_or(|Reverse((next, _))| at < *next);
-        state.instants.push(Reverse((at, whom)));
+        let is_next = state.instants.next().is_none_or(|next| at < next);
+        state.instants.push(at, whom);
         if !state.runs {
             let clock = self.clone();
             // Without a thread now, the next instant tries again.
@@ -56,17 +55,17 @@ impl Clock {
         let mut state = self.state();
         while !state.over {
             let now = Instant::now();
-            state = match state.instants.peek() {
+            if let Some(whom) = state.instants.pop_due(now) {
+                drop(state);
+                (self.ring)(whom);
+                state = self.state();
+                continue;
+            }
+            state = match state.instants.next() {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Reverse((at, _))) if *at > now => {
-                    let left = *at - now;
+                Some(at) => {
+                    let left = at.saturating_duration_since(now);
                     self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
-                }
-                Some(&Reverse((_, whom))) => {
-                    state.instants.pop();
-                    drop(state);
-                    (self.ring)(whom);
-                    self.state()
                 }
             };
         }

@@ -113,6 +113,21 @@ impl Drop for Place {
     }
 }
 
+/// A client who was let in.
+pub(crate) struct Newcomer {
+    pub(crate) socket: Socket,
+    pub(crate) remote: SocketAddr,
+    pub(crate) place: Place,
+}
+
+/// What an accept found.
+pub(crate) enum AtDoor {
+    Newcomer(Newcomer),
+    Nobody,
+    /// The server is full, or accepting rests: somebody may be there.
+    NotNow,
+}
+
 /// One listener and how accepting on it goes, as one thread sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Gate {
@@ -139,25 +154,24 @@ impl Gate {
         self.rest.filter(|rest| now < rest.until && rest.left == left).map(|rest| rest.until)
     }
 
-    /// Takes the next client in, on a listener that does not block. `None`: nobody is there, the server is full, or
-    /// accepting rests.
-    pub(crate) fn accept(&mut self, core: &Arc<Core>, now: Instant) -> Option<(Socket, SocketAddr, Place)> {
+    /// Takes the next client in, on a listener that does not block.
+    pub(crate) fn accept(&mut self, core: &Arc<Core>, now: Instant) -> AtDoor {
         if self.rests_until(core, now).is_some() {
-            return None;
+            return AtDoor::NotNow;
         }
         // The place first: without one the client stays where it is.
-        let place = Place::take(core)?;
+        let Some(place) = Place::take(core) else { return AtDoor::NotNow };
         loop {
             match self.listener.socket.accept() {
                 Ok((socket, remote)) => {
                     self.succeeded(core);
-                    return Some((socket, remote, place));
+                    return AtDoor::Newcomer(Newcomer { socket, remote, place });
                 }
                 Err(error) => {
                     let nobody = error.code() == code::WSAEWOULDBLOCK;
                     if nobody || self.failed(core, error, now).is_none() {
                         place.give_back();
-                        return None;
+                        return if nobody { AtDoor::Nobody } else { AtDoor::NotNow };
                     }
                 }
             }

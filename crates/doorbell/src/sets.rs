@@ -78,7 +78,7 @@ impl Ready<'_> {
                 peer.may_receive(leg, buffer, now);
             }
             if failed {
-                peer.connect_failed(now);
+                peer.connect_failed(None, now);
             } else if may_send {
                 peer.may_send(leg, now);
             }

@@ -1,7 +1,9 @@
-//! The textbook way to wake a thread that stands in `select`: a loopback datagram to a socket in its read set.
+//! The textbook ways to wake a thread: a loopback datagram to a socket in its read set, a posted message, an event.
 
 use crate::bell::Wake;
 use doorbell_winsock::Result;
+use doorbell_winsock::async_select::{WM_USER, Window};
+use doorbell_winsock::event_select::Event;
 use doorbell_winsock::socket::{Family, Kind, Socket};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,5 +45,52 @@ impl Wake for WakeSocket {
         // ring again.
         while self.socket.recv(&mut [0]).is_ok() {}
         self.rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// Somebody has something for the thread of the window.
+const WM_BELL: u32 = WM_USER + 2;
+
+/// For a thread that takes the messages of a window.
+#[derive(Debug)]
+pub(crate) struct WakeWindow {
+    window: Window,
+    /// A message is in the queue: another one would say nothing more.
+    rung: AtomicBool,
+}
+
+impl WakeWindow {
+    pub(crate) fn new(window: Window) -> WakeWindow {
+        WakeWindow { window, rung: AtomicBool::new(false) }
+    }
+
+    /// To be asked after each message, since a full queue takes no message that says so.
+    pub(crate) fn is_rung(&self) -> bool {
+        self.rung.load(Ordering::Acquire)
+    }
+}
+
+impl Wake for WakeWindow {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // Refused by a full queue: then its thread has a message to take, and asks afterwards.
+            let _ = self.window.post(WM_BELL, 0, 0);
+        }
+    }
+
+    fn hush(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+/// For a thread that waits for events, of which this is one.
+impl Wake for Event {
+    fn ring(&self) {
+        // It is closed by the drop of its last handle only, so it can be set.
+        let _ = self.set();
+    }
+
+    fn hush(&self) {
+        let _ = self.reset();
     }
 }

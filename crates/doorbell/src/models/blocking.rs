@@ -3,16 +3,15 @@
 use super::{Built, StandsOn};
 use crate::bell::Wake;
 use crate::core::{Core, Phase};
-use crate::door::{Gate, Place};
+use crate::door::{Gate, Newcomer, Place};
 use crate::hall::{Caller, Guest, Hall};
 use crate::listener::Listener;
-use crate::peer::ready::Peer;
+use crate::peer::ready::{Manner, Peer};
 use crate::sets::Sets;
 use crate::threads::Threads;
 use doorbell_service::Leg;
 use doorbell_winsock::error::{WSAENOBUFS, WSAETIMEDOUT};
 use doorbell_winsock::{Error, FdSet, Result, Socket, select};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -55,7 +54,11 @@ fn accept(core: &Arc<Core>, hall: &Arc<Hall>, mut gate: Gate) -> Result<()> {
                 let guest = hall.enter(core, &socket);
                 // 3. A thread for the client, who waits here as long as the server is full.
                 if let Some(place) = wait_for_place(core) {
-                    start_thread(core, &mut gate, Client { guest, socket, remote, place });
+                    start_thread(
+                        core,
+                        &mut gate,
+                        Client { guest, newcomer: Newcomer { socket, remote, place } },
+                    );
                 }
             }
             Err(_) if core.phase() > Phase::Serving => {}
@@ -72,20 +75,18 @@ fn accept(core: &Arc<Core>, hall: &Arc<Hall>, mut gate: Gate) -> Result<()> {
 
 struct Client {
     guest: Guest,
-    socket: Socket,
-    remote: SocketAddr,
-    place: Place,
+    newcomer: Newcomer,
 }
 
-fn converse(core: &Arc<Core>, Client { guest, socket, remote, place }: Client) -> Result<()> {
-    let caller = &guest.caller;
+fn converse(core: &Arc<Core>, Client { guest, newcomer }: Client) -> Result<()> {
+    let (caller, socket) = (&guest.caller, newcomer.socket.clone());
     // A call that has lasted as long as a connection may be idle returns, and nobody goes on with that socket.
     if let Some(timeout) = core.settings.idle_timeout {
         socket.set_recv_timeout(Some(timeout))?;
         socket.set_send_timeout(Some(timeout))?;
     }
     let mut buffer = vec![0; BUFFER_BYTES];
-    let opened = Peer::open(core, place, socket.clone(), remote, caller.clone(), true, Instant::now());
+    let opened = Peer::open(core, newcomer, caller.clone(), Manner::Stands, Instant::now());
     let Some(mut peer) = opened else { return Ok(()) };
 
     loop {

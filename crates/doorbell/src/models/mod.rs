@@ -6,8 +6,10 @@ use crate::threads::Threads;
 use doorbell_winsock::Error;
 use std::sync::Arc;
 
+pub mod async_select;
 pub mod blocking;
 pub mod completion_port;
+pub mod event_select;
 pub mod select;
 
 /// What a model's file offers to the registry.

@@ -3,9 +3,9 @@
 use super::{Built, StandsOn};
 use crate::core::{Core, Phase};
 use crate::desks::Desks;
-use crate::door::{Gate, Place};
+use crate::door::{AtDoor, Gate, Place};
 use crate::listener::Listener;
-use crate::peer::ready::Peer;
+use crate::peer::ready::{Manner, Peer};
 use crate::sets::Sets;
 use crate::threads::Threads;
 use doorbell_winsock::{Error, host};
@@ -136,10 +136,10 @@ impl Worker {
 
     fn accept(&mut self, gate: usize, now: Instant) {
         for _ in 0..ACCEPTS_A_TURN {
-            let Some((socket, remote, place)) = self.gates[gate].accept(&self.core, now) else { return };
+            let AtDoor::Newcomer(newcomer) = self.gates[gate].accept(&self.core, now) else { return };
             let bell = self.desks.bell(self.desk).clone();
             // It has the listener's mode, so it does not block.
-            if let Some(client) = Peer::open(&self.core, place, socket, remote, bell, false, now) {
+            if let Some(client) = Peer::open(&self.core, newcomer, bell, Manner::Asked, now) {
                 self.clients.push(client);
             }
         }

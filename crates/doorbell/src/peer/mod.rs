@@ -1,9 +1,11 @@
 //! A peer: one connection, its conversation, and its sockets.
 //!
-//! [`ready`] is for models that are told *you may*, [`done`] for those that are told *it is done*. They never meet:
+//! [`ready`] is for models that are told *you may* ([`notified`] for those that are told it once), [`done`] for those
+//! that are told *it is done*. They never meet:
 //! what they share is the [`Talk`](talk::Talk), which knows nothing of sockets.
 
 pub(crate) mod done;
+pub(crate) mod notified;
 pub(crate) mod ready;
 pub(crate) mod talk;
 

@@ -3,16 +3,17 @@
 //! The model asks what a leg [`awaits`](Peer::awaits), waits for that in its own way, and then says
 //! [`may_receive`](Peer::may_receive), [`may_send`](Peer::may_send) or
 //! [`connect_failed`](Peer::connect_failed). Each of
-//! these does one call and then whatever the conversation answers. A model whose notifications come once and are
-//! re-armed by the call needs no more than that: nothing here receives twice on one notification.
+//! these does one call and then whatever the conversation answers. Nothing here receives twice on one notification; for a
+//! model whose notifications come once, and are re-armed by the call, [`notified`](super::notified) remembers them.
 //!
 //! Under the blocking model one always may: the same calls, and they stand until they can be done.
 
 use super::talk::Talk;
 use crate::core::Core;
-use crate::door::Place;
+use crate::door::Newcomer;
 use doorbell_service::{Event, Leg, Reach};
 use doorbell_winsock::error::{WSAECONNREFUSED, WSAEWOULDBLOCK};
+use doorbell_winsock::event_select::NetEvents;
 use doorbell_winsock::socket::{Family, Kind, Shutdown, Socket};
 use doorbell_winsock::{Error, Result};
 use std::net::SocketAddr;
@@ -29,8 +30,34 @@ pub(crate) struct Peer {
     second: Option<Wire>,
     /// The last turn was cut short at this time, and there is more to do.
     goes_on_at: Option<Instant>,
-    /// A send may stand for long, so what it holds goes on the books before.
-    sends_stand: bool,
+    manner: Manner,
+}
+
+/// How the sockets of a peer are waited for.
+pub(crate) enum Manner {
+    /// In the calls themselves: they block, and a send may stand for long.
+    Stands,
+    /// The model asks before each wait what a leg [awaits](Peer::awaits).
+    Asked,
+    /// By network events, which are selected before anything else is done with a socket.
+    Notified(Arc<dyn Selects>),
+}
+
+/// Selects network events of a socket, to be told in a model's own way.
+pub(crate) trait Selects: Send + Sync {
+    fn select(&self, socket: &Socket, events: NetEvents) -> Result<()>;
+}
+
+impl Manner {
+    fn begin(&self, socket: &Socket, leg: Leg) -> Result<()> {
+        let connect = if leg == Leg::Second { NetEvents::CONNECT } else { NetEvents::NONE };
+        match self {
+            Manner::Stands | Manner::Asked => Ok(()),
+            Manner::Notified(selects) => {
+                selects.select(socket, NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE | connect)
+            }
+        }
+    }
 }
 
 struct Wire {
@@ -51,24 +78,23 @@ pub(crate) struct Awaits {
 }
 
 impl Peer {
-    /// Opens the conversation of an accepted connection. The socket's mode is the model's business; on one that blocks
-    /// sends stand.
+    /// Opens the conversation of an accepted connection. The socket's mode is the model's business.
     pub(crate) fn open(
         core: &Arc<Core>,
-        place: Place,
-        socket: Socket,
-        remote: SocketAddr,
+        newcomer: Newcomer,
         reach: Arc<dyn Reach>,
-        sends_stand: bool,
+        manner: Manner,
         now: Instant,
     ) -> Option<Peer> {
-        // Both fail only when the connection has failed already: then there is nobody to talk to.
+        let Newcomer { socket, remote, place } = newcomer;
+        // These fail only when the connection has failed already: then there is nobody to talk to.
+        manner.begin(&socket, Leg::First).ok()?;
         socket.set_nodelay(true).ok()?;
         let who =
             doorbell_service::Peer { number: core.next_number(), local: socket.local_addr().ok()?, remote };
         let talk = Talk::open(core, place, who, reach, now);
         let wire = Wire { socket, connecting: None, no_room: false };
-        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None, sends_stand };
+        let mut peer = Peer { talk, first: Some(wire), second: None, goes_on_at: None, manner };
         peer.follow_phase(now);
         (!peer.is_over()).then_some(peer)
     }
@@ -97,13 +123,14 @@ impl Peer {
         self.talk.exchange.wants(leg).receive
     }
 
-    /// There may be something to receive: one receive, into as much of `buffer` as there is room for.
-    pub(crate) fn may_receive(&mut self, leg: Leg, buffer: &mut [u8], now: Instant) {
+    /// There may be something to receive: one receive, into as much of `buffer` as there is room for. Whether bytes came.
+    pub(crate) fn may_receive(&mut self, leg: Leg, buffer: &mut [u8], now: Instant) -> bool {
         let room = self.room(leg).min(buffer.len());
-        if let Some(wire) = self.wire(leg).filter(|_| room > 0) {
-            let received = wire.socket.recv(&mut buffer[..room]);
-            self.received(leg, received.map(|count| &buffer[..count]), now);
-        }
+        let Some(wire) = self.wire(leg).filter(|_| room > 0) else { return false };
+        let received = wire.socket.recv(&mut buffer[..room]);
+        let came = received.as_ref().is_ok_and(|&count| count > 0);
+        self.received(leg, received.map(|count| &buffer[..count]), now);
+        came
     }
 
     /// A receive that the model did itself has returned.
@@ -126,10 +153,10 @@ impl Peer {
         self.answer(now);
     }
 
-    /// The second leg's connect has failed; the socket knows why.
-    pub(crate) fn connect_failed(&mut self, now: Instant) {
+    /// The second leg's connect has failed with this code; if it was not told, the socket knows it.
+    pub(crate) fn connect_failed(&mut self, code: Option<i32>, now: Instant) {
         if let Some(wire) = self.second.as_ref().filter(|wire| wire.connecting.is_some()) {
-            let code = wire.socket.socket_error().unwrap_or(WSAECONNREFUSED);
+            let code = code.or_else(|| wire.socket.socket_error().ok()).unwrap_or(WSAECONNREFUSED);
             self.lose(Leg::Second, Error::new("connect", code), now);
             self.answer(now);
         }
@@ -164,7 +191,7 @@ impl Peer {
 
     /// From now on its sockets do not block.
     pub(crate) fn stand_no_more(&mut self) -> Result<()> {
-        self.sends_stand = false;
+        self.manner = Manner::Asked;
         self.first.as_ref().map_or(Ok(()), |wire| wire.socket.set_nonblocking(true))
     }
 
@@ -227,7 +254,8 @@ impl Peer {
     }
 
     fn send(&mut self, leg: Leg, now: Instant) -> bool {
-        if self.sends_stand {
+        if matches!(self.manner, Manner::Stands) {
+            // It goes on the books before.
             self.talk.end_turn();
         }
         let Peer { talk, first, second, .. } = self;
@@ -250,6 +278,7 @@ impl Peer {
         let begin = || {
             let socket = Socket::new(Family::of(&address), Kind::Stream)?;
             socket.set_nonblocking(true)?;
+            self.manner.begin(&socket, Leg::Second)?;
             socket.set_nodelay(true)?;
             match socket.connect(address) {
                 Ok(()) => Ok((socket, None)),
