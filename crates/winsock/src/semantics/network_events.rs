@@ -49,15 +49,6 @@ const ORDER: [NetEvents; 6] = [
 ];
 
 impl Record {
-    /// The record of a socket that selects for the first time. `connect` is the outcome of its connect (NE-21).
-    pub(crate) fn new(connect: Option<i32>) -> Record {
-        let mut record = Record::default();
-        if let Some(code) = connect {
-            record.happened(NetEvents::CONNECT, code);
-        }
-        record
-    }
-
     /// The record of an accepted socket, which carries its listener's selection and may be sent on (IN-01).
     pub(crate) fn of_accepted(mask: NetEvents) -> Record {
         let mut record = Record { mask, ..Record::default() };
@@ -87,7 +78,7 @@ impl Record {
         !self.mask.without(self.spent).is_empty()
     }
 
-    /// Whether a socket that is not writable now is to tell when it is.
+    /// Whether the system is to tell when there is room.
     pub(crate) fn wants_room(&self) -> bool {
         !self.spent.contains(NetEvents::WRITE)
     }
@@ -147,13 +138,16 @@ impl Record {
     }
 
     /// A send of `asked` bytes had this outcome: one that found no room, or not enough, re-enables its event (NE-06).
-    /// Whether it did, so that the system has to tell when there is room.
+    /// Whether the system has to be asked what became of the connection.
     pub(crate) fn sent(&mut self, asked: usize, outcome: Result<usize, i32>) -> bool {
-        let full = outcome.map_or_else(|code| code == WSAEWOULDBLOCK, |bytes| bytes < asked);
-        if full {
-            self.enable(NetEvents::WRITE);
+        match outcome {
+            Ok(bytes) if bytes >= asked => false,
+            Ok(_) | Err(WSAEWOULDBLOCK) => {
+                self.enable(NetEvents::WRITE);
+                false
+            }
+            Err(_) => true,
         }
-        full
     }
 
     /// An accept had this outcome: it re-enables its event (NE-08). Whether the system has to be asked for more.
@@ -170,18 +164,19 @@ impl Record {
 
     /// The connect succeeded, and the connection may be sent on (AS-09).
     pub(crate) fn connected(&mut self) {
-        self.happened(NetEvents::CONNECT, 0);
+        self.connect_ended(0);
         self.happened(NetEvents::WRITE, 0);
+    }
+
+    /// The outcome of a connect; a failure is followed by nothing (NE-12). Told a second time it is none.
+    pub(crate) fn connect_ended(&mut self, code: i32) {
+        self.happened(NetEvents::CONNECT, code);
     }
 
     /// The socket became an accepted connection, which never tells of a connect (NE-21).
     pub(crate) fn accepted(&mut self) {
         self.spent |= NetEvents::CONNECT;
         self.happened(NetEvents::WRITE, 0);
-    }
-
-    pub(crate) fn connect_failed(&mut self, code: i32) {
-        self.happened(NetEvents::CONNECT, code);
     }
 
     // This is told.

@@ -1,36 +1,146 @@
 //! Message queues and their windows, and the network events that are posted there.
+//!
+//! A queue is a list under a lock. Its thread waits at home, where the sockets that are registered with its window are
+//! in its own set; whoever else posts wakes it there.
 
-use super::error::{REFUSED, Result};
+use super::engine::home::{self, Home};
+use super::error::Result;
+use super::network_events::Target;
+use super::port::free_place;
 use super::socket::Socket;
-use crate::async_select::{Message, Window as Public};
+use crate::async_select::{MESSAGES_MAX, Message, Window as Public};
+use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, WSAEINVAL};
 use crate::event_select::NetEvents;
-use std::time::Duration;
+use crate::socket::SocketId;
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-pub(crate) struct MessageQueue;
+/// Every so many messages taken the thread also looks at the sockets, so that posted messages, however many, do not
+/// keep those of sockets away.
+const LOOK_EVERY: u32 = 64;
 
-impl MessageQueue {
-    pub(crate) fn new() -> Result<MessageQueue> {
-        Err(REFUSED)
-    }
-    pub(crate) fn window(&self) -> Window {
-        Window
-    }
-    pub(crate) fn get(&self, _timeout: Option<Duration>) -> Result<Option<Message>> {
-        Err(REFUSED)
-    }
+pub(crate) struct MessageQueue {
+    window: Window,
+    taken: Cell<u32>,
 }
 
 #[derive(Clone)]
-pub(crate) struct Window;
+pub(crate) struct Window {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    home: Arc<Home>,
+    /// None when the queue is gone.
+    messages: Mutex<Option<VecDeque<Message>>>,
+}
+
+impl MessageQueue {
+    pub(crate) fn new() -> Result<MessageQueue> {
+        super::startup::startup()?;
+        let home = home::here()?;
+        // What fails, fails now.
+        home.selection()?;
+        let messages = Mutex::new(Some(VecDeque::new()));
+        Ok(MessageQueue {
+            window: Window { shared: Arc::new(Shared { home, messages }) },
+            taken: Cell::new(0),
+        })
+    }
+
+    pub(crate) fn window(&self) -> Window {
+        self.window.clone()
+    }
+
+    pub(crate) fn get(&self, timeout: Option<Duration>) -> Result<Option<Message>> {
+        let home = &self.window.shared.home;
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if let Some(message) = self.take() {
+            return Ok(Some(message));
+        }
+        if timeout == Some(Duration::ZERO) {
+            home.look();
+            return Ok(self.take());
+        }
+        // A thread of a port that waits here frees its place (CP-21).
+        let _place = free_place(|| true);
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            home.wait(left);
+            let message = self.take();
+            if message.is_some() || left == Some(Duration::ZERO) {
+                return Ok(message);
+            }
+        }
+    }
+
+    fn take(&self) -> Option<Message> {
+        let message = self.window.shared.lock().as_mut().and_then(VecDeque::pop_front)?;
+        self.taken.set((self.taken.get() + 1) % LOOK_EVERY);
+        if self.taken.get() == 0 {
+            self.window.shared.home.look();
+        }
+        Some(message)
+    }
+}
+
+impl Drop for MessageQueue {
+    fn drop(&mut self) {
+        *self.window.shared.lock() = None;
+    }
+}
 
 impl Window {
-    pub(crate) fn post(&self, _id: u32, _wparam: usize, _lparam: isize) -> Result<()> {
-        Err(REFUSED)
+    pub(crate) fn post(&self, id: u32, wparam: usize, lparam: isize) -> Result<()> {
+        let mut messages = self.shared.lock();
+        match &mut *messages {
+            None => Err(ERROR_INVALID_WINDOW_HANDLE),
+            Some(waiting) if waiting.len() >= MESSAGES_MAX => Err(ERROR_NOT_ENOUGH_QUOTA),
+            Some(waiting) => {
+                waiting.push_back(Message::Posted { id, wparam, lparam });
+                let first = waiting.len() == 1;
+                drop(messages);
+                self.shared.wake(first);
+                Ok(())
+            }
+        }
+    }
+
+    /// Posts a message of a socket, of which none is lost however many wait. A queue that is gone needs none.
+    pub(super) fn tell(&self, message: Message) {
+        let mut messages = self.shared.lock();
+        if let Some(waiting) = &mut *messages {
+            waiting.push_back(message);
+            let first = waiting.len() == 1;
+            drop(messages);
+            self.shared.wake(first);
+        }
+    }
+}
+
+impl Shared {
+    /// Who finds messages waiting does not sleep; and the thread itself is awake.
+    fn wake(&self, first: bool) {
+        if first && !self.home.is_here() {
+            self.home.wake();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Message>>> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Socket {
-    pub(crate) fn async_select(&self, _window: &Public, _id: u32, _mask: NetEvents) -> Result<()> {
-        Err(REFUSED)
+    pub(crate) fn async_select(&self, window: &Public, id: u32, mask: NetEvents) -> Result<()> {
+        let window = &window.sys;
+        self.core()?;
+        if window.shared.lock().is_none() {
+            return Err(WSAEINVAL);
+        }
+        let socket = SocketId(self.id());
+        self.select(mask, Target::Window { window: window.clone(), id, socket }, &window.shared.home)
     }
 }

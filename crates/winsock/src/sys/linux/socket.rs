@@ -13,6 +13,7 @@ mod watch;
 mod tests;
 
 pub(crate) use self::core::{Core, InUse};
+pub(crate) use self::transfer::Received;
 pub(crate) use self::watch::{WhoKnows, raw};
 
 use self::connect::std_address;

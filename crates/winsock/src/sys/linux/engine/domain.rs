@@ -3,7 +3,7 @@
 use super::super::os::epoll::{Epoll, Ready};
 use super::super::os::io_uring::{CANCEL, Done, Ring};
 use super::super::port::PortCore;
-use super::super::{error, startup};
+use super::super::{error, network_events, startup};
 use super::home::{self, Home};
 use super::line::{Direction, Sink};
 use super::registry::{self, Token};
@@ -224,7 +224,24 @@ impl Domain {
         }
     }
 
-    /// The opposite of [`add`](Self::add).
+    /// Makes changes of this descriptor known to the socket's network events; those of room to send as well if asked for.
+    pub(crate) fn add_selected(&self, fd: BorrowedFd<'_>, token: Token, writer: bool) -> error::Result<()> {
+        let number = token.number(network_events::DIRECTION);
+        match &self.driver {
+            Driver::Epoll(epoll) if writer => epoll.add_both(fd, number).map_err(error::wsa),
+            Driver::Epoll(epoll) => epoll.add(fd, number).map_err(error::wsa),
+            Driver::Ring(_) => Ok(()),
+        }
+    }
+
+    /// [`add_writer`](Self::add_writer) for network events.
+    pub(crate) fn add_selected_writer(&self, fd: BorrowedFd<'_>, token: Token) {
+        if let Driver::Epoll(epoll) = &self.driver {
+            let _ = epoll.add_writer(fd, token.number(network_events::DIRECTION));
+        }
+    }
+
+    /// The opposite of [`add`](Self::add) and [`add_selected`](Self::add_selected).
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) {
         if let Driver::Epoll(epoll) = &self.driver {
             // A descriptor that was never added is no harm.
@@ -302,8 +319,11 @@ fn advance_ready(ready: Ready, sink: &mut Sink) {
         // Its own thread looks there when it is out of the wait; the guard has it in its own set.
         return;
     }
-    let (token, _) = Token::parse(ready.token);
-    if let Some(core) = registry::find(token) {
+    let (token, direction) = Token::parse(ready.token);
+    let Some(core) = registry::find(token) else { return };
+    if direction == network_events::DIRECTION {
+        network_events::on_ready(&core, ready);
+    } else {
         progress::on_ready(&core, ready, sink);
     }
 }

@@ -1,5 +1,6 @@
 //! How operations end: well, by a cancel, or with their socket. Each exactly once, with everything it gives back.
 
+use super::super::network_events;
 use super::super::socket::Core;
 use super::line::{Direction, Lines, Op, Sink, settle};
 use super::progress::advance;
@@ -35,6 +36,7 @@ fn end(core: &Arc<Core>, op: Op, result: Result<usize, i32>, sink: &mut Sink) {
     if result == Err(WSA_OPERATION_ABORTED) && matches!(op.work, Work::Connect(_)) {
         core.abandon_connect(WSA_OPERATION_ABORTED);
     }
+    network_events::operation_ended(core, &op.work);
     if let Some(listener) = &op.listener {
         listener.queues.forget_first_bytes(op.id, core);
     }
@@ -76,6 +78,7 @@ pub(in crate::sys::linux) fn move_to_accepted(
     accepted: &Socket,
     sink: &mut Sink,
 ) {
+    network_events::operation_ended(listener, &op.work);
     let core = accepted.sys.core_even_closed();
     op.listener = Some(listener.clone());
     listener.queues.note_first_bytes(op.id, core);

@@ -5,6 +5,7 @@
 //! whichever thread drives the set. On a ring it is handed to the kernel, one entry a line; what the ring would not do in
 //! the way promised (several pieces, datagrams, an empty buffer, a connect) waits there and is then done by the reaper.
 
+use super::super::network_events;
 use super::super::port::PortCore;
 use super::super::socket::Core;
 use super::attempt::{Step, attempt};
@@ -250,6 +251,7 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
                 if is_short(&op, &result) && !lines.ended {
                     lines.lines[direction as usize].ready = false;
                 }
+                network_events::operation_ended(core, &op.work);
                 return Begun::Ended(finish(core, op, result));
             }
             Step::Moved(accepted) => {

@@ -30,6 +30,11 @@ pub(crate) struct Ready {
     pub(crate) writable: bool,
     /// The peer finished, or the connection broke: a read brings the end or the reason without waiting.
     pub(crate) ended: bool,
+    // The same without inference.
+    pub(crate) data: bool,
+    pub(crate) urgent: bool,
+    pub(crate) broken: bool,
+    pub(crate) hung_up: bool,
 }
 
 impl Epoll {
@@ -44,6 +49,11 @@ impl Epoll {
     /// Registers a descriptor for every change that a reader wants to know.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> Result<(), Errno> {
         epoll::add(&self.set, fd, EventData::new_u64(token), READER)
+    }
+
+    /// Registers a descriptor for every change that a reader or a writer wants to know.
+    pub(crate) fn add_both(&self, fd: BorrowedFd<'_>, token: u64) -> Result<(), Errno> {
+        epoll::add(&self.set, fd, EventData::new_u64(token), READER | EventFlags::OUT)
     }
 
     /// From now on also for every change that a writer wants to know, and for what is the case now.
@@ -88,6 +98,10 @@ impl Epoll {
                 readable: ended || flags.intersects(EventFlags::IN | EventFlags::PRI),
                 writable: flags.intersects(EventFlags::OUT | EventFlags::HUP | EventFlags::ERR),
                 ended,
+                data: flags.contains(EventFlags::IN),
+                urgent: flags.contains(EventFlags::PRI),
+                broken: flags.contains(EventFlags::ERR),
+                hung_up: flags.contains(EventFlags::HUP),
             });
         }
         rung

@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::{Duration, Instant};
 
-pub(crate) use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, pollfd};
+pub(crate) use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP, pollfd};
 
 /// Waits until one entry has an answer; an entry with a negative descriptor is passed over. `None` waits for ever.
 /// Returns how many have one, 0 when the deadline has come.

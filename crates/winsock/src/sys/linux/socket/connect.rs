@@ -1,6 +1,7 @@
 //! Accepting and connecting: the steps that never wait, for the overlapped engine, and the calls made of them.
 
 use super::super::error::{Result, wsa};
+use super::super::network_events;
 use super::super::os::poll::{POLLIN, POLLOUT, look_at, wait_for};
 use super::super::port::free_place;
 use super::Socket;
@@ -20,6 +21,10 @@ impl Socket {
         let call = core.enter()?;
         core.ask(|connection| connection.may_accept())?;
         let fd = call.fd()?;
+        network_events::accepting(core, &call, || self.accept_from(core, fd))
+    }
+
+    fn accept_from(&self, core: &Core, fd: BorrowedFd<'_>) -> Result<(Socket, SocketAddr)> {
         let _place = free_place(|| !core.is_nonblocking() && look_at(fd, POLLIN) == 0);
         loop {
             if core.is_nonblocking() {
@@ -46,6 +51,7 @@ impl Socket {
                 Ok(())
             } else {
                 core.connect_attended.store(false, SeqCst);
+                network_events::connect_left(core);
                 Err(WSAEWOULDBLOCK)
             };
         }
@@ -92,6 +98,7 @@ impl Core {
         self.take_over(&call, accepted)?;
         self.kernel_nonblocking.store(false, SeqCst);
         self.inherit(listener);
+        network_events::new_descriptor(self, call.fd()?)?;
         self.update(|connection| connection.connected(peer));
         Ok(())
     }

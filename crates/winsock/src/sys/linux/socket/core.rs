@@ -5,6 +5,7 @@
 //! and close finds out whether somebody has to be woken.
 
 use super::super::error::{Result, wsa};
+use super::super::network_events::{self, Selection};
 use super::super::overlapped::{self, Queues};
 use super::watch::{Watchers, WhoKnows};
 use crate::error::{WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN};
@@ -43,6 +44,9 @@ pub(crate) struct Core {
     readiness: AtomicU8,
     watchers: Watchers,
     pub(crate) queues: Queues,
+    pub(crate) selection: Selection,
+    /// It came out of an accept; no connect was made.
+    pub(super) accepted: AtomicBool,
 }
 
 impl Core {
@@ -66,6 +70,8 @@ impl Core {
             readiness: AtomicU8::new(0),
             watchers: Watchers::default(),
             queues: Queues::default(),
+            selection: Selection::default(),
+            accepted: AtomicBool::new(false),
         };
         core.update(|_| ());
         core
@@ -105,6 +111,7 @@ impl Core {
     /// The last handle went.
     pub(super) fn close(self: &Arc<Core>) {
         self.closed.store(true, SeqCst);
+        network_events::closing(self);
         overlapped::closing(self);
         if self.users.load(SeqCst) > 1 {
             self.wake_users();
@@ -142,6 +149,8 @@ impl Core {
     }
 
     fn release(&self) {
+        // A selection that was on its way when the socket was closed.
+        network_events::closing(self);
         let fd = self.fd.swap(NONE, SeqCst);
         if fd != NONE {
             // SAFETY: the number came out of an `OwnedFd`, and the swap gives it to one caller alone.
@@ -181,8 +190,13 @@ impl Core {
         self.refuse_receive.store(connection.may_receive().err().unwrap_or(0), SeqCst);
         self.refuse_send.store(connection.may_send().err().unwrap_or(0), SeqCst);
         self.readiness.store(WhoKnows::of(&connection, self.kind) as u8, SeqCst);
-        if connection.phase() != phase {
+        let new_phase = connection.phase();
+        if new_phase != phase {
             self.watchers.tell();
+        }
+        drop(connection);
+        if new_phase != phase {
+            network_events::phase_changed(self, new_phase);
         }
         answer
     }
@@ -236,8 +250,28 @@ impl Core {
         self.ask(|connection| connection.phase() == Phase::Listening)
     }
 
+    /// How the connect of this socket ended, if it made one and that has ended.
+    pub(crate) fn connect_outcome(&self) -> Option<i32> {
+        if self.kind == Kind::Datagram || self.was_accepted() {
+            return None;
+        }
+        match self.ask(|connection| connection.phase()) {
+            Phase::Connected => Some(0),
+            Phase::Failed(code) => Some(code),
+            Phase::Idle | Phase::Listening | Phase::Connecting => None,
+        }
+    }
+
+    pub(crate) fn was_accepted(&self) -> bool {
+        self.accepted.load(SeqCst)
+    }
+
     pub(crate) fn is_nonblocking(&self) -> bool {
         self.nonblocking.load(SeqCst)
+    }
+
+    pub(crate) fn set_nonblocking(&self, on: bool) {
+        self.nonblocking.store(on, SeqCst);
     }
 
     /// From now on calls on the descriptor do not wait in the kernel; blocking ones wait in `poll`.

@@ -12,8 +12,12 @@ use std::time::Duration;
 impl Socket {
     pub(crate) fn set_nonblocking(&self, on: bool) -> Result<()> {
         let core = self.core()?;
+        // Whoever selects network events must not be made to wait (MO-02).
+        if !on && core.selection.is_active() {
+            return Err(WSAEINVAL);
+        }
         // The kernel is told by the accept or connect that needs it: a transfer says it with each call.
-        core.nonblocking.store(on, SeqCst);
+        core.set_nonblocking(on);
         Ok(())
     }
 
@@ -122,6 +126,7 @@ impl Core {
     pub(super) fn inherit(&self, listener: &Core) {
         self.recv_timeout_ms.store(listener.recv_timeout_ms.load(SeqCst), SeqCst);
         self.send_timeout_ms.store(listener.send_timeout_ms.load(SeqCst), SeqCst);
+        self.accepted.store(true, SeqCst);
         self.oob_inline.store(listener.oob_inline.load(SeqCst), SeqCst);
     }
 }

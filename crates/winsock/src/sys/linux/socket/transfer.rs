@@ -4,6 +4,7 @@
 //! made non-blocking for an accept or a connect.
 
 use super::super::error::{Result, wsa};
+use super::super::network_events;
 use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at, wait_for};
 use super::super::port::free_place;
 use super::Socket;
@@ -50,8 +51,20 @@ impl Socket {
         let core = self.core()?;
         let call = core.enter()?;
         core.may_receive()?;
+        network_events::receiving(core, &call, flags, buffer.len(), || {
+            self.receive_on(core, call.fd()?, buffer, flags, sender)
+        })
+    }
+
+    fn receive_on(
+        &self,
+        core: &Core,
+        fd: BorrowedFd<'_>,
+        buffer: &mut [u8],
+        flags: Flags,
+        sender: bool,
+    ) -> Result<Received> {
         core.behind(|core| core.queues.receives_queued())?;
-        let fd = call.fd()?;
         let options = recv_flags(core.kind, flags) | wait_flag(core);
         let events = if flags.out_of_band { POLLPRI } else { POLLIN };
         let mut filled = 0;
@@ -77,22 +90,7 @@ impl Socket {
         let core = self.core()?;
         let call = core.enter()?;
         core.may_send()?;
-        core.behind(|core| core.queues.sends_queued())?;
-        if buffer.is_empty() && core.kind == Kind::Stream {
-            return Ok(0);
-        }
-        let fd = call.fd()?;
-        let mut options = SendFlags::NOSIGNAL;
-        options.set(SendFlags::OOB, flags.out_of_band);
-        options.set(SendFlags::DONTWAIT, core.is_nonblocking());
-        let mut sent = 0;
-        loop {
-            let rest = &buffer[sent..];
-            sent += core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::send(fd, rest, options))?;
-            if sent >= buffer.len() || core.is_nonblocking() || core.kind == Kind::Datagram {
-                return Ok(sent);
-            }
-        }
+        network_events::sending(core, &call, buffer.len(), || core.send_on(call.fd()?, buffer, flags))
     }
 
     pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
@@ -102,18 +100,37 @@ impl Socket {
         }
         let call = core.enter()?;
         core.may_send_to(to)?;
-        core.behind(|core| core.queues.sends_queued())?;
         let fd = call.fd()?;
         let mut options = SendFlags::NOSIGNAL;
         options.set(SendFlags::DONTWAIT, core.is_nonblocking());
-        let sent =
-            core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::sendto(fd, buffer, options, to))?;
+        let sent = network_events::sending(core, &call, buffer.len(), || {
+            core.behind(|core| core.queues.sends_queued())?;
+            core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::sendto(fd, buffer, options, to))
+        })?;
         core.sent_to();
         Ok(sent)
     }
 }
 
 impl Core {
+    fn send_on(&self, fd: BorrowedFd<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
+        self.behind(|core| core.queues.sends_queued())?;
+        if buffer.is_empty() && self.kind == Kind::Stream {
+            return Ok(0);
+        }
+        let mut options = SendFlags::NOSIGNAL;
+        options.set(SendFlags::OOB, flags.out_of_band);
+        options.set(SendFlags::DONTWAIT, self.is_nonblocking());
+        let mut sent = 0;
+        loop {
+            let rest = &buffer[sent..];
+            sent += self.patiently(fd, POLLOUT, &self.send_timeout_ms, || net::send(fd, rest, options))?;
+            if sent >= buffer.len() || self.is_nonblocking() || self.kind == Kind::Datagram {
+                return Ok(sent);
+            }
+        }
+    }
+
     /// May a datagram be sent to this address?
     pub(crate) fn may_send_to(&self, to: &SocketAddr) -> Result<()> {
         self.ask(|connection| connection.may_send_to())?;
