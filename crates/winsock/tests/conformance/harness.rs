@@ -6,9 +6,11 @@
 
 use doorbell_winsock::error::WAIT_TIMEOUT;
 use doorbell_winsock::overlapped::{IoBuf, IoBufMut, OpId, Refused, Segment, Segments, ToPort};
+use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{
-    Completion, CompletionPort, Error, Family, FdSet, Kind, Packet, Result, Socket, Started, select, startup,
+    Completion, CompletionPort, Error, Event, Family, FdSet, Kind, Packet, Result, Socket, Started, Wait,
+    select, startup, wait_any,
 };
 use std::any::Any;
 use std::fmt::Debug;
@@ -321,6 +323,31 @@ pub(crate) fn same_bytes(got: &[u8], expected: &[u8]) {
     let parted = got.iter().zip(expected).position(|(a, b)| a != b);
     assert!(parted.is_none(), "the bytes differ from number {} on", parted.unwrap_or_default());
     assert_eq!(got.len(), expected.len(), "the number of bytes");
+}
+
+// Events.
+
+pub(crate) fn event() -> Event {
+    Event::new().expect("an event")
+}
+
+/// Whether it is set now. A look at an auto-reset event unsets it.
+#[track_caller]
+pub(crate) fn is_set(event: &Event) -> bool {
+    let now = wait_any(std::slice::from_ref(event), Some(Duration::ZERO), Alertable::No);
+    now.expect("a look at the event") == Wait::Index(0)
+}
+
+#[track_caller]
+pub(crate) fn becomes_set(event: &Event) {
+    let waited = wait_any(std::slice::from_ref(event), Some(SOON), Alertable::No);
+    assert_eq!(waited, Ok(Wait::Index(0)), "the event was never set");
+}
+
+#[track_caller]
+pub(crate) fn stays_unset(event: &Event) {
+    let waited = wait_any(std::slice::from_ref(event), Some(SILENCE), Alertable::No);
+    assert_eq!(waited, Ok(Wait::TimedOut), "the event was set");
 }
 
 // Ports and operations.

@@ -6,6 +6,7 @@
 //! ntdll. What Wine itself does otherwise is declared in the test, with its number ([`harness::known_on_wine`]).
 
 mod error;
+mod event;
 mod harness;
 mod overlapped;
 mod port;
