@@ -15,7 +15,7 @@ use super::engine::home::{self, Home};
 use super::error::Result;
 use super::port::free_place;
 use super::routine;
-use crate::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
+use crate::error::{ERROR_GEN_FAILURE, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
 use crate::event_select::{Event as Public, WAIT_EVENTS_MAX, Wait};
 use crate::routine::Alertable;
 use std::cell::{Cell, RefCell};
@@ -39,6 +39,8 @@ pub(crate) fn wait(
     if all {
         wait_for(&All::new(&home, events)?, timeout, alertable)
     } else {
+        // In a thread that is ending there is no place for its name any more.
+        NAMES.try_with(|_| ()).map_err(|_| ERROR_GEN_FAILURE)?;
         wait_for(&Any { home: &home, events }, timeout, alertable)
     }
 }

@@ -1,42 +1,100 @@
 //! Overlapped operations: what may be started, and what closing and shutting down do to what was.
 
-use super::engine::ending;
-use super::engine::line::{self, Begun, Direction, Op as Queued, Queues as Lines, Sink};
-use super::error::Result;
-use super::socket::{Core, Socket};
-use crate::error::{ERROR_NOT_FOUND, WSAEINVAL, WSAENOTSOCK};
-use crate::overlapped::{OpId, Request, Started, Work};
-use crate::port::Packet;
-use std::sync::{Arc, PoisonError};
+mod op;
 
+use super::engine::channel::{Channel, End, Sink};
+use super::engine::ending;
+use super::engine::home;
+use super::engine::line::{self, Begun, Direction, Lines, Op as Queued};
+use super::error::Result;
+use super::event_select::Event;
+use super::routine;
+use super::socket::{Core, Socket};
+use crate::error::{ERROR_INVALID_HANDLE, ERROR_NOT_FOUND, WSAEINVAL, WSAENOTSOCK};
+use crate::overlapped::{Completion, OpId, Request, Routed, Started, Work};
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+pub(crate) use self::op::Op;
+pub(in crate::sys::linux) use self::op::{Outcome, result_of};
 pub(crate) use super::engine::line::Queues;
 
+#[cfg(test)]
+mod tests;
+
 impl Socket {
+    pub(crate) fn start(
+        &self,
+        request: Request,
+        event: Option<&Event>,
+    ) -> std::result::Result<Started, (i32, Request)> {
+        let channel = match event {
+            Some(event) if event.object().is_closed() => return Err((ERROR_INVALID_HANDLE, request)),
+            Some(event) => Channel::PortAndEvent(event.object().clone()),
+            None => Channel::Port,
+        };
+        match self.begin(request, channel)? {
+            Progress::Pending(_, id) => Ok(Started::Pending(id)),
+            Progress::Ended(core, end) => {
+                if end.completion.system_code == 0 && core.queues.lock().skip_on_success {
+                    if let Channel::PortAndEvent(event) = end.channel {
+                        let _ = event.set();
+                    }
+                    return Ok(Started::Done(end.completion));
+                }
+                let id = end.completion.id;
+                end.tell(core.queues.port());
+                Ok(Started::Queued(id))
+            }
+        }
+    }
+
     pub(crate) fn start_with_event(
         &self,
         request: Request,
-        _event: &super::event_select::Event,
+        event: &Event,
     ) -> std::result::Result<Op, (i32, Request)> {
-        Err((super::error::REFUSED, request))
+        if event.object().is_closed() {
+            return Err((ERROR_INVALID_HANDLE, request));
+        }
+        let outcome = Arc::new(Outcome::new(event.object().clone()));
+        let (core, id, at_once) = self.begin(request, Channel::Event(outcome.clone()))?.tell();
+        Ok(Op { core, id, at_once, outcome })
     }
 
     pub(crate) fn start_with_routine(
         &self,
         request: Request,
-        _routine: Box<dyn FnOnce(crate::Completion)>,
-    ) -> std::result::Result<crate::overlapped::Routed, (i32, Request)> {
-        Err((super::error::REFUSED, request))
+        routine: Box<dyn FnOnce(Completion)>,
+    ) -> std::result::Result<Routed, (i32, Request)> {
+        let home = match home::here() {
+            Ok(home) => home,
+            Err(code) => return Err((code, request)),
+        };
+        if self.core().is_ok_and(|core| core.queues.port().is_some()) {
+            return Err((WSAEINVAL, request));
+        }
+        let number = match routine::reserve() {
+            Ok(number) => number,
+            Err(code) => return Err((code, request)),
+        };
+        match self.begin(request, Channel::Routine(home, number)) {
+            Ok(progress) => {
+                let (core, id, at_once) = progress.tell();
+                routine::keep(number, core, id, routine);
+                Ok(Routed { id, at_once })
+            }
+            Err(refused) => {
+                routine::release(number);
+                Err(refused)
+            }
+        }
     }
 
-    pub(crate) fn routine_result(&self, _operation: OpId) -> Result<usize> {
-        Err(super::error::REFUSED)
+    pub(crate) fn routine_result(&self, operation: OpId) -> Result<usize> {
+        routine::result(self.core_even_closed(), operation)
     }
 
-    pub(crate) fn start(
-        &self,
-        request: Request,
-        _event: Option<&super::event_select::Event>,
-    ) -> std::result::Result<Started, (i32, Request)> {
+    fn begin(&self, request: Request, channel: Channel) -> std::result::Result<Progress<'_>, (i32, Request)> {
         if let Err(code) = self.may_start(&request) {
             return Err((code, request));
         }
@@ -44,57 +102,25 @@ impl Socket {
             Ok(core) => core,
             Err(code) => return Err((code, request)),
         };
-        let accept = match &request.work {
-            Work::Accept(accept) => Some(accept.clone()),
-            _ => None,
+        let home = match channel.is_of_thread().then(home::here).transpose() {
+            Ok(home) => home,
+            Err(code) => return Err((code, request)),
         };
         let begun = {
             let mut lines = core.queues.lock();
-            if lines.closed {
-                Begun::Refused(WSAENOTSOCK, request)
-            } else if let Some(accept) = &accept {
-                // IN-09: one accept socket, one accept.
-                let mut accepting = accept
-                    .sys
-                    .core_even_closed()
-                    .queues
-                    .accepting
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                if accepting.is_some() {
-                    Begun::Refused(WSAEINVAL, request)
-                } else {
-                    *accepting = Some((Arc::downgrade(core), lines.next_id()));
-                    drop(accepting);
-                    line::begin(core, &mut lines, request)
-                }
-            } else {
-                line::begin(core, &mut lines, request)
+            match claim_accept(core, &lines, &request) {
+                Ok(()) => line::begin(core, &mut lines, request, channel, home.as_ref()),
+                Err(code) => return Err((code, request)),
             }
         };
         match begun {
-            Begun::Pending(id) => Ok(Started::Pending(id)),
+            Begun::Pending(id) => Ok(Progress::Pending(core, id)),
+            Begun::Ended(end) => Ok(Progress::Ended(core, end)),
             Begun::Refused(code, request) => {
-                if let (Work::Accept(accept), false) = (&request.work, code == WSAEINVAL) {
-                    *accept
-                        .sys
-                        .core_even_closed()
-                        .queues
-                        .accepting
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner) = None;
+                if let Work::Accept(accept) = &request.work {
+                    *accepting(accept) = None;
                 }
                 Err((code, request))
-            }
-            Begun::Ended(completion) => {
-                if completion.system_code == 0 && core.queues.lock().skip_on_success {
-                    return Ok(Started::Done(completion));
-                }
-                let id = completion.id;
-                if let Some((port, _)) = core.queues.port.get() {
-                    port.deliver(Packet::Io(completion));
-                }
-                Ok(Started::Queued(id))
             }
         }
     }
@@ -127,13 +153,13 @@ impl Socket {
 
     pub(crate) fn cancel(&self, operation: Option<OpId>) -> Result<()> {
         let core = self.core()?;
-        let chosen = |id: OpId, _thread| operation.is_none_or(|wanted| wanted == id);
+        let chosen = |op: &Queued| operation.is_none_or(|wanted| wanted == op.id);
         if cancel_chosen(core, &chosen) { Ok(()) } else { Err(ERROR_NOT_FOUND) }
     }
 
     pub(crate) fn cancel_thread(&self) -> Result<()> {
         let me = super::port::thread_number();
-        cancel_chosen(self.core()?, &|_, thread| thread == me);
+        cancel_chosen(self.core()?, &|op| op.thread == me);
         Ok(())
     }
 
@@ -143,10 +169,49 @@ impl Socket {
     }
 }
 
-fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
+/// How a start went that was not refused.
+enum Progress<'a> {
+    Pending(&'a Arc<Core>, OpId),
+    Ended(&'a Arc<Core>, End),
+}
+
+impl Progress<'_> {
+    /// Tells the end if there is one. The socket, the operation's name, and whether it succeeded at once.
+    fn tell(self) -> (Arc<Core>, OpId, bool) {
+        match self {
+            Progress::Pending(core, id) => (core.clone(), id, false),
+            Progress::Ended(core, end) => {
+                let (id, well) = (end.completion.id, end.completion.system_code == 0);
+                end.tell(core.queues.port());
+                (core.clone(), id, well)
+            }
+        }
+    }
+}
+
+// IN-09: one accept socket, one accept.
+fn claim_accept(core: &Arc<Core>, lines: &Lines, request: &Request) -> Result<()> {
+    if lines.closed {
+        return Err(WSAENOTSOCK);
+    }
+    if let Work::Accept(accept) = &request.work {
+        let mut accepting = accepting(accept);
+        if accepting.is_some() {
+            return Err(WSAEINVAL);
+        }
+        *accepting = Some((Arc::downgrade(core), lines.next_id()));
+    }
+    Ok(())
+}
+
+fn accepting(accept: &crate::Socket) -> MutexGuard<'_, Option<(Weak<Core>, OpId)>> {
+    accept.sys.core_even_closed().queues.accepting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub(super) fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(&Queued) -> bool) -> bool {
     let mut sink = Sink::default();
     // An accept that waits at its accepted socket is the listener's operation, not that socket's.
-    let own = |op: &Queued| op.listener.is_none() && chosen(op.id, op.thread);
+    let own = |op: &Queued| op.listener.is_none() && chosen(op);
     let mut found = ending::cancel(core, &mut core.queues.lock(), own, &mut sink);
     found |= cancel_first_bytes(core, chosen, &mut sink);
     sink.deliver();
@@ -154,14 +219,14 @@ fn cancel_chosen(core: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool) -> bool {
 }
 
 // Accepts of this listener that have their connection and wait at it for its first bytes.
-fn cancel_first_bytes(listener: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool, sink: &mut Sink) -> bool {
+fn cancel_first_bytes(listener: &Arc<Core>, chosen: &dyn Fn(&Queued) -> bool, sink: &mut Sink) -> bool {
     let waiting = listener.queues.first_bytes.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut found = false;
     for (wanted, accepted) in waiting {
         let Some(accepted) = accepted.upgrade() else { continue };
         let theirs = |op: &Queued| {
             let listens = op.listener.as_ref().is_some_and(|other| Arc::ptr_eq(other, listener));
-            listens && op.id == wanted && chosen(op.id, op.thread)
+            listens && op.id == wanted && chosen(op)
         };
         found |= ending::cancel(&accepted, &mut accepted.queues.lock(), theirs, sink);
     }
@@ -172,7 +237,7 @@ fn cancel_first_bytes(listener: &Arc<Core>, chosen: &dyn Fn(OpId, u64) -> bool, 
 pub(super) fn closing(core: &Arc<Core>) {
     let mut sink = Sink::default();
     ending::abandon(core, &mut core.queues.lock(), &mut sink);
-    cancel_first_bytes(core, &|_, _| true, &mut sink);
+    cancel_first_bytes(core, &|_| true, &mut sink);
     // As an accept socket: the accept ends, its listener goes on (CL-03).
     let accepting = core.queues.accepting.lock().unwrap_or_else(PoisonError::into_inner).clone();
     if let Some((listener, wanted)) = accepting {
@@ -191,7 +256,7 @@ pub(super) fn shutdown_send(core: &Core) -> bool {
     queued
 }
 
-impl Lines {
+impl Queues {
     /// Whether overlapped sends are queued, so that a plain one must not overtake them (OR-07).
     pub(super) fn sends_queued(&self) -> bool {
         self.waits(Direction::Output)
@@ -200,28 +265,5 @@ impl Lines {
     /// Whether overlapped receives are queued, which get the next bytes.
     pub(super) fn receives_queued(&self) -> bool {
         self.waits(Direction::Input)
-    }
-}
-
-/// An operation that is told by an event. Its drop, while it is pending, cancels it.
-pub(crate) struct Op {
-    never: std::convert::Infallible,
-}
-
-impl Op {
-    pub(crate) fn id(&self) -> OpId {
-        match self.never {}
-    }
-    pub(crate) fn at_once(&self) -> bool {
-        match self.never {}
-    }
-    pub(crate) fn result(&self) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn wait(&self) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn try_take(self) -> std::result::Result<crate::Completion, Op> {
-        match self.never {}
     }
 }

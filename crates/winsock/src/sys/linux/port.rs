@@ -3,9 +3,10 @@
 //! A thread that comes for a packet takes one that is queued, or waits in the domain itself, or sleeps on its own
 //! condition variable until it is released. What it learns in the domain it queues, and the rule says whose it is.
 
+use super::engine::channel::Sink;
 use super::engine::domain::Domain;
 use super::engine::guard;
-use super::engine::line::{self, Sink};
+use super::engine::line;
 use super::error::Result;
 use super::socket::Socket;
 use crate::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, WAIT_TIMEOUT};

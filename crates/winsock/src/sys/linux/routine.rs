@@ -5,11 +5,14 @@
 
 use super::engine::home::{self, Home};
 use super::error::Result;
+use super::overlapped::result_of;
 use super::port::free_place;
-use crate::error::ERROR_GEN_FAILURE;
+use super::socket::Core;
+use crate::error::{ERROR_GEN_FAILURE, ERROR_NOT_FOUND, WSA_IO_INCOMPLETE};
 use crate::event_select::Wait;
+use crate::overlapped::{Completion, OpId};
 use crate::routine::Alertable;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,19 +49,35 @@ pub(super) fn run_queued(home: &Home) -> bool {
     }
     RUNNING.set(true);
     let _running = Running;
-    let mut ran = false;
+    let mut rounds = 0;
     while let Some(apc) = home.apcs.pop() {
-        ran = true;
         // It may unwind: then what is behind it is still queued.
-        apc();
+        match apc {
+            Apc::Work(work) => work(),
+            Apc::Routine(number, completion) => {
+                let kept = ROUTINES.with_borrow_mut(|routines| routines.take(number));
+                if let Some(kept) = kept {
+                    (kept.routine)(completion);
+                }
+            }
+        }
+        // What a routine started may have ended at once, and belongs to this wait (CR-09). In rounds, as a busy thread
+        // would never get out otherwise.
+        if rounds < ROUNDS_MAX && !home.apcs.any() {
+            rounds += 1;
+            home.look();
+        }
     }
-    ran
+    true
 }
 
 /// Whether there is something to run, and the thread is not in a routine.
 pub(super) fn can_run(home: &Home) -> bool {
     home.apcs.any() && !RUNNING.get()
 }
+
+/// One wait looks for more to run so many times: enough for a chain of operations, and soon over.
+const ROUNDS_MAX: u32 = 8;
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
@@ -72,7 +91,70 @@ impl Drop for Running {
     }
 }
 
-type Apc = Box<dyn FnOnce() + Send>;
+/// Room for the routine of an operation that is to be started by the calling thread; its number.
+pub(super) fn reserve() -> Result<usize> {
+    let reserved = ROUTINES.try_with(|routines| {
+        let routines = &mut *routines.borrow_mut();
+        routines.free.pop().unwrap_or_else(|| {
+            routines.places.push(None);
+            routines.places.len() - 1
+        })
+    });
+    // The thread is ending: what it started is being dropped.
+    reserved.map_err(|_| ERROR_GEN_FAILURE)
+}
+
+/// The start was refused.
+pub(super) fn release(number: usize) {
+    ROUTINES.with_borrow_mut(|routines| routines.free.push(number));
+}
+
+/// The operation was started: its routine stays here, in its thread, until it runs.
+pub(super) fn keep(number: usize, core: Arc<Core>, id: OpId, routine: Box<dyn FnOnce(Completion)>) {
+    ROUTINES.with_borrow_mut(|routines| routines.places[number] = Some(Kept { core, id, routine }));
+}
+
+/// What became of an operation whose routine has not run yet (CR-19).
+pub(super) fn result(core: &Arc<Core>, id: OpId) -> Result<usize> {
+    let of = |kept: &Option<Kept>| kept.as_ref().is_some_and(|k| k.id == id && Arc::ptr_eq(&k.core, core));
+    let number = ROUTINES.try_with(|routines| routines.borrow().places.iter().position(of));
+    let number = number.ok().flatten().ok_or(ERROR_NOT_FOUND)?;
+    let home = home::here()?;
+    home.apcs.result_of(number).unwrap_or_else(|| {
+        // The thread that asks is the one that has to look.
+        home.look();
+        home.apcs.result_of(number).unwrap_or(Err(WSA_IO_INCOMPLETE))
+    })
+}
+
+thread_local! {
+    static ROUTINES: RefCell<Routines> = const { RefCell::new(Routines { places: Vec::new(), free: Vec::new() }) };
+}
+
+/// Routines of operations that this thread started. They need not be able to leave it, so only their numbers do.
+struct Routines {
+    places: Vec<Option<Kept>>,
+    free: Vec<usize>,
+}
+
+struct Kept {
+    core: Arc<Core>,
+    id: OpId,
+    routine: Box<dyn FnOnce(Completion)>,
+}
+
+impl Routines {
+    fn take(&mut self, number: usize) -> Option<Kept> {
+        let kept = self.places.get_mut(number)?.take();
+        self.free.push(number);
+        kept
+    }
+}
+
+enum Apc {
+    Work(Box<dyn FnOnce() + Send>),
+    Routine(usize, Completion),
+}
 
 /// What a thread is to run in its alertable waits.
 #[derive(Default)]
@@ -94,9 +176,25 @@ impl Apcs {
         self.any.load(SeqCst)
     }
 
+    /// The routine of this number is to run with this.
+    pub(super) fn push_routine(&self, number: usize, completion: Completion) {
+        // A thread that has ended runs nothing (CR-20).
+        let _ = self.push(Apc::Routine(number, completion));
+    }
+
+    /// What the end of the operation says that waits here under this number.
+    fn result_of(&self, number: usize) -> Option<Result<usize>> {
+        self.lock().apcs.iter().find_map(|apc| match apc {
+            Apc::Routine(other, completion) if *other == number => Some(result_of(completion)),
+            _ => None,
+        })
+    }
+
     fn push(&self, apc: Apc) -> Result<()> {
         let mut queue = self.lock();
         if queue.closed {
+            // Behind the lock: what is dropped may do anything.
+            drop(queue);
             return Err(ERROR_GEN_FAILURE);
         }
         queue.apcs.push_back(apc);
@@ -137,7 +235,7 @@ impl Thread {
     }
 
     pub(crate) fn queue_apc(&self, work: Box<dyn FnOnce() + Send>) -> Result<()> {
-        self.0.apcs.push(work)?;
+        self.0.apcs.push(Apc::Work(work))?;
         self.0.wake();
         Ok(())
     }

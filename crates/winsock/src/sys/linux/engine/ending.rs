@@ -2,7 +2,8 @@
 
 use super::super::network_events;
 use super::super::socket::Core;
-use super::line::{Direction, Lines, Op, Sink, settle};
+use super::channel::{End, Sink};
+use super::line::{Direction, Lines, Op, settle};
 use super::progress::advance;
 use super::registry;
 use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOTSOCK, system_from_wsa};
@@ -40,14 +41,13 @@ fn end(core: &Arc<Core>, op: Op, result: Result<usize, i32>, sink: &mut Sink) {
     if let Some(listener) = &op.listener {
         listener.queues.forget_first_bytes(op.id, core);
     }
-    match op.listener.clone() {
-        Some(listener) => sink.put(&listener, finish(&listener, op, result)),
-        None => sink.put(core, finish(core, op, result)),
-    }
+    let owner = op.listener.clone();
+    let owner = owner.as_ref().unwrap_or(core);
+    sink.put(owner.queues.port(), finish(owner, op, result));
 }
 
-/// The completion of an operation, with everything it gives back.
-pub(in crate::sys::linux) fn finish(core: &Core, op: Op, result: Result<usize, i32>) -> Completion {
+/// The end of an operation, with everything it gives back.
+pub(in crate::sys::linux) fn finish(core: &Core, op: Op, result: Result<usize, i32>) -> End {
     let (system_code, bytes) = match result {
         Ok(bytes) => (0, bytes),
         // A datagram that was cut off filled the buffer (UD-03).
@@ -67,7 +67,9 @@ pub(in crate::sys::linux) fn finish(core: &Core, op: Op, result: Result<usize, i
         }
     }
     let key = core.queues.key();
-    Completion { id: op.id, operation, key, system_code, bytes, buffer: op.buffer, accepted, local, remote }
+    let Op { id, buffer, channel, .. } = op;
+    let completion = Completion { id, operation, key, system_code, bytes, buffer, accepted, local, remote };
+    End { channel, completion }
 }
 
 // IN-04: the accept goes on as a receive at the accepted socket, so that the listener's next accept can have its turn.

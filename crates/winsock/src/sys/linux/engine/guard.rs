@@ -7,8 +7,8 @@
 //! wait and nothing moved for a tick, the guard sleeps until told again. An idle server has a guard that sleeps.
 
 use super::super::os::epoll::Epoll;
+use super::channel::Sink;
 use super::domain::Domain;
-use super::line::Sink;
 use std::cell::Cell;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

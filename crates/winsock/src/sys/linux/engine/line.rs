@@ -9,13 +9,14 @@ use super::super::network_events;
 use super::super::port::PortCore;
 use super::super::socket::Core;
 use super::attempt::{Step, attempt};
+use super::channel::{Channel, End, Sink};
 use super::domain::Domain;
 use super::ending::{finish, move_to_accepted};
+use super::home::{self, Home};
 use super::progress::{advance, arm, is_short, is_told};
 use super::registry::{self, Token};
 use crate::error::WSAENOBUFS;
-use crate::overlapped::{Completion, OpId, Operation, Owned, Request, Segments, Work};
-use crate::port::Packet;
+use crate::overlapped::{OpId, Operation, Owned, Request, Segments, Work};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,6 +50,8 @@ pub(in crate::sys::linux) struct Lines {
     /// SD_SEND was asked for while sends were queued (SD-06).
     pub(in crate::sys::linux) shutdown_after_sends: bool,
     pub(in crate::sys::linux) skip_on_success: bool,
+    /// The thread that has this socket on the list of those it started something on, by its number.
+    starter: u64,
     pub(super) last_id: u64,
     pub(in crate::sys::linux) closed: bool,
 }
@@ -75,6 +78,7 @@ impl Default for Lines {
             ended: false,
             shutdown_after_sends: false,
             skip_on_success: false,
+            starter: 0,
             last_id: 0,
             closed: false,
         }
@@ -105,6 +109,7 @@ impl Direction {
 pub(in crate::sys::linux) struct Op {
     pub(in crate::sys::linux) id: OpId,
     pub(in crate::sys::linux) thread: u64,
+    pub(in crate::sys::linux) channel: Channel,
     pub(in crate::sys::linux) work: Work,
     pub(in crate::sys::linux) segments: Segments,
     pub(super) buffer: Owned,
@@ -138,51 +143,11 @@ impl Op {
     }
 }
 
-/// Ends of operations on their way. To be delivered when no lock is held, as dropping a buffer may run anything.
-#[derive(Default)]
-pub(crate) struct Sink {
-    packets: Vec<(Arc<PortCore>, Packet)>,
-    unseen: Vec<Completion>,
-}
-
-impl Sink {
-    /// Gives each packet to its port, which wakes whom it must.
-    pub(crate) fn deliver(&mut self) {
-        self.unseen.clear();
-        for (port, packet) in self.packets.drain(..) {
-            port.deliver(packet);
-        }
-    }
-
-    /// Takes the packets of this port out, in order, and delivers the others.
-    pub(crate) fn split(&mut self, port: &Arc<PortCore>, mine: &mut Vec<Packet>) {
-        self.unseen.clear();
-        for (owner, packet) in self.packets.drain(..) {
-            if Arc::ptr_eq(&owner, port) { mine.push(packet) } else { owner.deliver(packet) }
-        }
-    }
-
-    /// The end that was put in last.
-    fn take(&mut self) -> Option<Completion> {
-        match self.packets.pop() {
-            Some((_, Packet::Io(completion))) => Some(completion),
-            _ => self.unseen.pop(),
-        }
-    }
-
-    pub(super) fn put(&mut self, core: &Core, completion: Completion) {
-        match core.queues.port.get() {
-            Some((port, _)) => self.packets.push((port.clone(), Packet::Io(completion))),
-            None => self.unseen.push(completion),
-        }
-    }
-}
-
 /// How a start went.
 pub(in crate::sys::linux) enum Begun {
     Pending(OpId),
-    /// It ended at once, well: the completion is not told yet.
-    Ended(Completion),
+    /// It ended at once. That is not told yet.
+    Ended(End),
     Refused(i32, Request),
 }
 
@@ -208,8 +173,8 @@ impl Queues {
         list.retain(|(other, core)| *other != id || !std::ptr::eq(core.as_ptr(), Arc::as_ptr(accepted)));
     }
 
-    fn is_home(&self) -> bool {
-        self.port.get().is_some_and(|(port, _)| super::super::port::runs_on(port))
+    pub(in crate::sys::linux) fn port(&self) -> Option<&Arc<PortCore>> {
+        self.port.get().map(|(port, _)| port)
     }
 
     pub(super) fn key(&self) -> usize {
@@ -217,8 +182,18 @@ impl Queues {
     }
 }
 
-/// Puts an operation at the end of its line, or does it at once if nothing is before it and the system is ready.
-pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request: Request) -> Begun {
+/// Puts an operation at the end of its line, or does it at once if nothing is before it and the system is ready. An
+/// operation that is told by an event or a routine comes with the home of its thread.
+pub(in crate::sys::linux) fn begin(
+    core: &Arc<Core>,
+    lines: &mut Lines,
+    request: Request,
+    channel: Channel,
+    home: Option<&Arc<Home>>,
+) -> Begun {
+    if let Some(Err(code)) = home.map(|home| come_home(core, lines, home)) {
+        return Begun::Refused(code, request);
+    }
     let direction = Direction::of(&request.work);
     lines.last_id += 1;
     let id = OpId(lines.last_id);
@@ -226,6 +201,7 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
     let mut op = Op {
         id,
         thread: super::super::port::thread_number(),
+        channel,
         work,
         segments,
         buffer,
@@ -238,8 +214,8 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
     let first = lines.lines[direction as usize].operations.is_empty();
     // What a thread that is not at home starts is looked after by others, the guard at worst: for it a try is the shorter
     // way, and what is there already comes out in the order of the starts (CP-13).
-    let detour = || !core.queues.is_home();
-    if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour()) {
+    let detour = !is_home(core, lines);
+    if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour) {
         match attempt(core, &mut op) {
             Step::Ended(Err(code)) if !is_told(&op, code) => {
                 return Begun::Refused(
@@ -255,6 +231,7 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
                 return Begun::Ended(finish(core, op, result));
             }
             Step::Moved(accepted) => {
+                op.channel.begin();
                 let mut sink = Sink::default();
                 move_to_accepted(core, lines, op, &accepted, &mut sink);
                 return sink.take().map_or(Begun::Pending(id), Begun::Ended);
@@ -266,20 +243,50 @@ pub(in crate::sys::linux) fn begin(core: &Arc<Core>, lines: &mut Lines, request:
     if let Err(code) = settle(core, lines) {
         return Begun::Refused(code, Request { work: op.work, segments: op.segments, buffer: op.buffer });
     }
+    op.channel.begin();
     lines.lines[direction as usize].operations.push_back(op);
     core.queues.waiting[direction as usize].fetch_add(1, Ordering::SeqCst);
     if first {
         // What a first attempt left over goes on here; on a ring this arms the entry.
         let mut sink = Sink::default();
         advance(core, lines, direction, &mut sink);
-        if let Some(completion) = sink.take() {
-            return Begun::Ended(completion);
+        if let Some(end) = sink.take() {
+            return Begun::Ended(end);
         }
     }
     if let Some(domain) = &lines.domain {
         domain.note_pending();
     }
     Begun::Pending(id)
+}
+
+/// A socket without a port whose lines are empty belongs to the thread that starts the next operation, and moves where
+/// that one waits.
+fn come_home(core: &Arc<Core>, lines: &mut Lines, home: &Arc<Home>) -> Result<(), i32> {
+    if lines.starter != home.thread {
+        lines.starter = home.thread;
+        home::note_started(core);
+    }
+    let empty = |line: &Line| line.operations.is_empty() && line.in_ring.is_none();
+    if core.queues.port().is_some() || !lines.lines.iter().all(empty) {
+        return Ok(());
+    }
+    match &lines.domain {
+        Some(domain) if home::operates(domain) => Ok(()),
+        Some(_) => resettle(core, lines, home.operations()?),
+        None => {
+            lines.domain = Some(home.operations()?);
+            Ok(())
+        }
+    }
+}
+
+/// Whether the calling thread looks after this socket itself, and soon: it runs at its port, or waits in its domain.
+fn is_home(core: &Core, lines: &Lines) -> bool {
+    match core.queues.port() {
+        Some(port) => super::super::port::runs_on(port),
+        None => lines.domain.as_ref().is_some_and(|domain| home::operates(domain)),
+    }
 }
 
 /// Gives the socket a number and a domain, and makes its descriptor known there.

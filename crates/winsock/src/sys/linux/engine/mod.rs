@@ -7,6 +7,7 @@
 //! generation, never addresses (`registry.rs`).
 
 pub(crate) mod attempt;
+pub(crate) mod channel;
 pub(crate) mod domain;
 pub(crate) mod ending;
 pub(crate) mod guard;

@@ -1,0 +1,102 @@
+//! Where the end of an operation is told: at a port, by an event, by a routine.
+
+use super::super::event_select::Object;
+use super::super::overlapped::Outcome;
+use super::super::port::PortCore;
+use super::home::Home;
+use crate::overlapped::Completion;
+use crate::port::Packet;
+use std::sync::Arc;
+
+/// The channel that the start of an operation was given.
+#[derive(Clone)]
+pub(in crate::sys::linux) enum Channel {
+    /// A packet at the port that the socket has when it ends (CP-26).
+    Port,
+    /// The same, and the event is set (CP-09).
+    PortAndEvent(Arc<Object>),
+    /// Its outcome, and an event that says so.
+    Event(Arc<Outcome>),
+    /// The routine of this number, on this thread.
+    Routine(Arc<Home>, usize),
+}
+
+impl Channel {
+    /// Whether the operation ends with the thread that started it (OV-15, CR-20).
+    pub(in crate::sys::linux) fn is_of_thread(&self) -> bool {
+        !matches!(self, Channel::Port)
+    }
+
+    /// The operation is on its way: its event is unset (OV-04).
+    pub(super) fn begin(&self) {
+        // A closed event was refused before; one that is closed from here on is nobody's any more.
+        match self {
+            Channel::PortAndEvent(event) => _ = event.reset(),
+            Channel::Event(outcome) => _ = outcome.event().reset(),
+            Channel::Port | Channel::Routine(..) => {}
+        }
+    }
+}
+
+/// The end of an operation on its way to its channel.
+pub(in crate::sys::linux) struct End {
+    pub(in crate::sys::linux) channel: Channel,
+    pub(in crate::sys::linux) completion: Completion,
+}
+
+impl End {
+    /// Tells it. The port is that of the operation's socket.
+    pub(in crate::sys::linux) fn tell(self, port: Option<&Arc<PortCore>>) {
+        match self.channel {
+            Channel::Event(outcome) => outcome.end(self.completion),
+            Channel::Routine(home, number) => home.queue_routine(number, self.completion),
+            Channel::Port | Channel::PortAndEvent(_) => {
+                if let Some(port) = port {
+                    port.deliver(Packet::Io(self.completion));
+                }
+                if let Channel::PortAndEvent(event) = self.channel {
+                    let _ = event.set();
+                }
+            }
+        }
+    }
+}
+
+/// Ends of operations on their way. To be delivered when no lock is held, as dropping a buffer may run anything.
+#[derive(Default)]
+pub(crate) struct Sink {
+    ends: Vec<(Option<Arc<PortCore>>, End)>,
+}
+
+impl Sink {
+    /// Tells each through its channel, which wakes whom it must.
+    pub(crate) fn deliver(&mut self) {
+        for (port, end) in self.ends.drain(..) {
+            end.tell(port.as_ref());
+        }
+    }
+
+    /// Takes the packets of this port out, in order, and tells the others.
+    pub(crate) fn split(&mut self, port: &Arc<PortCore>, mine: &mut Vec<Packet>) {
+        for (owner, end) in self.ends.drain(..) {
+            let is_mine = owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, port));
+            match end.channel {
+                Channel::Port if is_mine => mine.push(Packet::Io(end.completion)),
+                Channel::PortAndEvent(event) if is_mine => {
+                    mine.push(Packet::Io(end.completion));
+                    let _ = event.set();
+                }
+                _ => end.tell(owner.as_ref()),
+            }
+        }
+    }
+
+    pub(super) fn put(&mut self, port: Option<&Arc<PortCore>>, end: End) {
+        self.ends.push((port.cloned(), end));
+    }
+
+    /// The end that was put in last.
+    pub(super) fn take(&mut self) -> Option<End> {
+        self.ends.pop().map(|(_, end)| end)
+    }
+}
