@@ -190,6 +190,11 @@ impl Home {
 
     /// Lets the wait that this thread is in, or else its next one, end. Any thread.
     pub(in crate::sys::linux) fn wake(&self) {
+        if self.is_here() {
+            // It is out of the kernel's wait, or not in one; what it waits in next does not wait.
+            let _ = self.state.compare_exchange(AWAY, WOKEN, SeqCst, SeqCst);
+            return;
+        }
         let woken = self.state.fetch_update(SeqCst, SeqCst, |state| match state {
             AWAY | ASLEEP => Some(WOKEN),
             IN_OPERATIONS | IN_SELECTION => Some(RUNG),
