@@ -6,16 +6,21 @@
 use super::engine::channel::Sink;
 use super::engine::domain::Domain;
 use super::engine::guard;
+use super::engine::home::{self, Home};
 use super::engine::line;
 use super::error::Result;
+use super::routine;
 use super::socket::Socket;
-use crate::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, WAIT_TIMEOUT};
+use crate::error::{
+    ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, WAIT_TIMEOUT,
+    WSA_WAIT_IO_COMPLETION,
+};
 use crate::port::Packet;
 use crate::routine::Alertable;
 use crate::semantics::port::{PortState, Release, Turn, Wake};
 use std::cell::{OnceCell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Every so many packets taken from the queue a thread also looks at the sockets, so that posted packets, however many,
@@ -88,7 +93,7 @@ impl Port {
 
     pub(crate) fn get(&self, timeout: Option<Duration>) -> Result<Packet> {
         let mut packet = None;
-        self.handle.0.take(1, timeout, |one| packet = Some(one))?;
+        self.handle.0.take(1, timeout, None, |one| packet = Some(one))?;
         packet.ok_or(WAIT_TIMEOUT)
     }
 
@@ -97,12 +102,17 @@ impl Port {
         packets: &mut Vec<Packet>,
         max: usize,
         timeout: Option<Duration>,
-        _alertable: Alertable,
+        alertable: Alertable,
     ) -> Result<usize> {
         if max == 0 {
             return Err(ERROR_INVALID_PARAMETER);
         }
-        self.handle.0.take(max, timeout, |packet| packets.push(packet))
+        let home = (alertable == Alertable::Yes).then(home::here).transpose()?;
+        if let Some(home) = &home {
+            // Made before the thread counts as one that waits.
+            home.operations()?;
+        }
+        self.handle.0.take(max, timeout, home, |packet| packets.push(packet))
     }
 
     pub(crate) fn close(&self) -> Result<()> {
@@ -156,11 +166,13 @@ impl PortCore {
         self.wake(wake);
     }
 
-    // Takes up to `max` packets, at least one, in order.
+    // Takes up to `max` packets, at least one, in order. Alertably with the home of the thread, whose routines run if no
+    // packet is there (CP-16).
     fn take(
         self: &Arc<Self>,
         max: usize,
         timeout: Option<Duration>,
+        home: Option<Arc<Home>>,
         each: impl FnMut(Packet),
     ) -> Result<usize> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -178,11 +190,19 @@ impl PortCore {
             }
         };
         let (mut sink, mut mine) = (Sink::default(), Vec::new());
+        if let (Some(home), true) = (&home, polls_only) {
+            home.look();
+        }
+        let can_run = || home.as_ref().is_some_and(|home| routine::can_run(home));
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let now = can_run().then_some(Duration::ZERO);
+            let left = now.or(deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())));
             match turn {
                 Turn::Poll => {
-                    let saw_bell = self.domain.poll(left, &mut sink);
+                    let saw_bell = match &home {
+                        None => self.domain.poll(left, &mut sink),
+                        Some(home) => home.poll_beside(&self.domain, left, &mut sink),
+                    };
                     sink.split(self, &mut mine);
                     let mut state = self.lock();
                     // A closed port drops them, behind the lock: a buffer's drop may do anything.
@@ -197,7 +217,11 @@ impl PortCore {
                 Turn::Park => {
                     // What this thread pushed for a ring must not wait until it is back.
                     self.domain.flush();
-                    match me.sleep(left) {
+                    let released = match &home {
+                        None => me.sleep(left),
+                        Some(home) => me.sleep_at_home(home, left),
+                    };
+                    match released {
                         Some(Release::Packet(packet)) => {
                             return Ok(self.run(self.lock(), Some(packet), max, each));
                         }
@@ -213,14 +237,14 @@ impl PortCore {
                 }
             }
             self.wake(std::mem::take(&mut wake));
-            if turn != Turn::Closed
-                && (polls_only || deadline.is_some_and(|deadline| deadline <= Instant::now()))
-            {
+            let is_over = || polls_only || deadline.is_some_and(|deadline| deadline <= Instant::now());
+            if turn != Turn::Closed && (can_run() || is_over()) {
                 let mut state = self.lock();
                 if state.withdraw(&me, &mut wake) {
                     drop(state);
                     self.wake(wake);
-                    return Err(WAIT_TIMEOUT);
+                    let ran = home.as_ref().is_some_and(|home| routine::run_queued(home));
+                    return Err(if ran { WSA_WAIT_IO_COMPLETION } else { WAIT_TIMEOUT });
                 }
                 // It was released in this very moment: what it was released with is there.
                 drop(state);
@@ -354,6 +378,8 @@ struct Waiter(Arc<Bed>);
 struct Bed {
     released: Mutex<Option<Release<Packet>>>,
     wake: Condvar,
+    /// A thread that waits alertably sleeps in its home.
+    home: OnceLock<Arc<Home>>,
 }
 
 impl PartialEq for Waiter {
@@ -369,7 +395,21 @@ impl Waiter {
         if released.is_none() || !matches!(release, Release::Poll) {
             *released = Some(release);
         }
+        drop(released);
         self.0.wake.notify_one();
+        if let Some(home) = self.0.home.get() {
+            home.wake();
+        }
+    }
+
+    // As `sleep`, but for at most one word from anybody, who may be one with a routine.
+    fn sleep_at_home(&self, home: &Arc<Home>, timeout: Option<Duration>) -> Option<Release<Packet>> {
+        self.0.home.get_or_init(|| home.clone());
+        let released = || self.0.released.lock().unwrap_or_else(PoisonError::into_inner).take();
+        released().or_else(|| {
+            home.wait(timeout);
+            released()
+        })
     }
 
     fn sleep(&self, timeout: Option<Duration>) -> Option<Release<Packet>> {
@@ -409,7 +449,13 @@ impl Me {
     fn come_back(&self) -> Waiter {
         self.stop_running();
         self.waiter
-            .get_or_init(|| Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new() })))
+            .get_or_init(|| {
+                Waiter(Arc::new(Bed {
+                    released: Mutex::new(None),
+                    wake: Condvar::new(),
+                    home: OnceLock::new(),
+                }))
+            })
             .clone()
     }
 

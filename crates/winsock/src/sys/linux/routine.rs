@@ -4,7 +4,8 @@
 //! alone takes it out, in its alertable waits.
 
 use super::engine::home::{self, Home};
-use super::error::Result;
+use super::error::{Result, wsa};
+use super::os::poll::{look, poll, pollfd, wait_for};
 use super::overlapped::result_of;
 use super::port::free_place;
 use super::socket::Core;
@@ -14,6 +15,7 @@ use crate::overlapped::{Completion, OpId};
 use crate::routine::Alertable;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +40,51 @@ pub(crate) fn sleep_ex(timeout: Option<Duration>, alertable: Alertable) -> Resul
         // A thread of a port that waits here frees its place (CP-21).
         place.get_or_insert_with(|| free_place(|| true));
         home.wait(left);
+    }
+}
+
+/// Whether the calling thread ever had something to do with routines: only then its blocking calls wait alertably (BL-11).
+pub(super) fn is_used() -> bool {
+    USED.get()
+}
+
+/// Waits for answers to these entries, as `poll` does, and runs meanwhile what is queued for the calling thread (BL-11).
+pub(super) fn poll_alertably(entries: &mut Vec<pollfd>, deadline: Option<Instant>) -> Result<usize> {
+    if !is_used() {
+        return poll(entries, deadline).map_err(wsa);
+    }
+    let home = home::here()?;
+    loop {
+        // What can be had at once comes first.
+        let answers = match can_run(&home) {
+            true => look(entries).map_err(wsa)?,
+            false => home.wait_beside(entries, deadline)?,
+        };
+        if answers > 0 {
+            return Ok(answers);
+        }
+        run_queued(&home);
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Ok(0);
+        }
+    }
+}
+
+/// The same for one descriptor: its answer, 0 when the deadline came first.
+pub(super) fn wait_alertably(fd: BorrowedFd<'_>, events: i16, deadline: Option<Instant>) -> Result<i16> {
+    if !is_used() {
+        return wait_for(fd, events, deadline).map_err(wsa);
+    }
+    let mut entries = vec![pollfd { fd: fd.as_raw_fd(), events, revents: 0 }];
+    poll_alertably(&mut entries, deadline)?;
+    Ok(entries[0].revents)
+}
+
+/// A short sleep of a blocking call.
+pub(super) fn pause(time: Duration) {
+    // Without a home, when the thread ends, it is a sleep like any other.
+    if !is_used() || sleep_ex(Some(time), Alertable::Yes).is_err() {
+        std::thread::sleep(time);
     }
 }
 
@@ -81,6 +128,7 @@ const ROUNDS_MAX: u32 = 8;
 
 thread_local! {
     static RUNNING: Cell<bool> = const { Cell::new(false) };
+    static USED: Cell<bool> = const { Cell::new(false) };
 }
 
 struct Running;
@@ -93,6 +141,7 @@ impl Drop for Running {
 
 /// Room for the routine of an operation that is to be started by the calling thread; its number.
 pub(super) fn reserve() -> Result<usize> {
+    USED.set(true);
     let reserved = ROUTINES.try_with(|routines| {
         let routines = &mut *routines.borrow_mut();
         routines.free.pop().unwrap_or_else(|| {
@@ -231,6 +280,7 @@ pub(crate) struct Thread(Arc<Home>);
 
 impl Thread {
     pub(crate) fn current() -> Result<Thread> {
+        USED.set(true);
         home::here().map(Thread)
     }
 
@@ -240,3 +290,6 @@ impl Thread {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,13 +17,13 @@ pub(crate) fn select(sets: [&mut Vec<Socket>; 3], timeout: Option<Duration>) -> 
     if sets.iter().all(|set| set.is_empty()) {
         return Err(WSAEINVAL);
     }
-    SCRATCH.with_borrow_mut(|scratch| {
-        let members = Members::hold(&sets)?;
-        let outcome = Turn::new(&members, scratch, timeout).and_then(Turn::run);
-        drop(members);
-        outcome?;
-        Ok(keep_ready(sets, scratch))
-    })
+    // Taken out, since a routine that runs meanwhile may call here too.
+    let mut scratch = SCRATCH.replace(Scratch::new());
+    let outcome = Members::hold(&sets)
+        .and_then(|members| Turn::new(&members, &mut scratch, timeout).and_then(Turn::run))
+        .map(|()| keep_ready(sets, &mut scratch));
+    SCRATCH.set(scratch);
+    outcome
 }
 
 /// Leaves the ready members in their sets, each once (SE-14), and counts them.

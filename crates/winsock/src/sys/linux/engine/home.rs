@@ -7,8 +7,9 @@
 //! The trick: the state says in one word where the thread is, so a wake costs a system call only if there is somebody to
 //! wake, and one that comes before the wait is not lost.
 
-use super::super::error::Result;
+use super::super::error::{self, Result};
 use super::super::event_select::Claim;
+use super::super::os::poll::{POLLIN, look, poll, pollfd};
 use super::super::overlapped;
 use super::super::routine::Apcs;
 use super::super::socket::Core;
@@ -18,6 +19,7 @@ use super::line;
 use crate::error::ERROR_GEN_FAILURE;
 use crate::overlapped::Completion;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
@@ -186,6 +188,55 @@ impl Home {
             }
         }
         sink.deliver();
+    }
+
+    /// As [`wait`](Self::wait), but also for answers to these entries; how many of them have one.
+    pub(in crate::sys::linux) fn wait_beside(
+        self: &Arc<Home>,
+        entries: &mut Vec<pollfd>,
+        deadline: Option<Instant>,
+    ) -> Result<usize> {
+        let (domain, state) = match self.selection.get() {
+            Some(selection) => (selection.clone(), IN_SELECTION),
+            None => (self.operations()?, IN_OPERATIONS),
+        };
+        let inner = self.operations.get().filter(|inner| !Arc::ptr_eq(inner, &domain));
+        let domains = [Some(&domain), inner].into_iter().flatten();
+        let waiting: Vec<_> = domains.clone().map(|domain| domain.begin_wait()).collect();
+        domains.clone().for_each(|domain| {
+            domain.visit();
+            domain.flush();
+        });
+        entries.push(pollfd { fd: domain.as_fd().as_raw_fd(), events: POLLIN, revents: 0 });
+        let is_away = self.state.compare_exchange(AWAY, state, SeqCst, SeqCst).is_ok();
+        let answers = if is_away { poll(entries, deadline) } else { look(entries) };
+        self.state.store(AWAY, SeqCst);
+        let news = entries.pop().is_some_and(|entry| entry.revents != 0);
+        drop(waiting);
+        if news {
+            let mut sink = Sink::default();
+            domains.for_each(|domain| _ = domain.poll(Some(Duration::ZERO), &mut sink));
+            sink.deliver();
+        }
+        answers.map(|answers| answers - usize::from(news)).map_err(error::wsa)
+    }
+
+    /// Waits in the domain of a port, and at home as well; true if the bell of the port's was rung.
+    pub(in crate::sys::linux) fn poll_beside(
+        self: &Arc<Home>,
+        domain: &Domain,
+        timeout: Option<Duration>,
+        sink: &mut Sink,
+    ) -> bool {
+        if timeout != Some(Duration::ZERO) {
+            let _waiting = domain.begin_wait();
+            domain.flush();
+            let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+            let entry = pollfd { fd: domain.as_fd().as_raw_fd(), events: POLLIN, revents: 0 };
+            // It fails only where `poll` would: then the caller looks again.
+            let _ = self.wait_beside(&mut vec![entry], deadline);
+        }
+        domain.poll(Some(Duration::ZERO), sink)
     }
 
     /// Lets the wait that this thread is in, or else its next one, end. Any thread.

@@ -5,8 +5,9 @@
 //! off, and an event descriptor of this thread is told when the socket's record changes or it is closed.
 
 use super::super::error::{Result, wsa};
-use super::super::os::poll::{POLLERR, POLLIN, POLLOUT, look, poll, pollfd};
+use super::super::os::poll::{POLLERR, POLLIN, POLLOUT, look, pollfd};
 use super::super::port::free_place;
+use super::super::routine;
 use super::super::socket::{Core, WhoKnows, raw};
 use super::{Members, Scratch, Set};
 use crate::error::WSAENOTSOCK;
@@ -54,13 +55,12 @@ impl<'a> Turn<'a> {
                 self.scratch.entries.push(pollfd { fd: watcher.as_raw_fd(), events: POLLIN, revents: 0 });
             }
             let answers = if known || !self.waits {
-                look(&mut self.scratch.entries)
+                look(&mut self.scratch.entries).map_err(wsa)?
             } else {
                 // A thread of a port that waits here frees its place (CP-21).
                 let _place = free_place(|| look(&mut self.scratch.entries) == Ok(0));
-                poll(&mut self.scratch.entries, self.deadline)
+                routine::poll_alertably(&mut self.scratch.entries, self.deadline)?
             };
-            let answers = answers.map_err(wsa)?;
             if answers == 0 && !known {
                 return Ok(());
             }

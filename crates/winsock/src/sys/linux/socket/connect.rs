@@ -2,8 +2,9 @@
 
 use super::super::error::{Result, wsa};
 use super::super::network_events;
-use super::super::os::poll::{POLLIN, POLLOUT, look_at, wait_for};
+use super::super::os::poll::{POLLIN, POLLOUT, look_at};
 use super::super::port::free_place;
+use super::super::routine;
 use super::Socket;
 use super::core::Core;
 use crate::error::{WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEWOULDBLOCK};
@@ -27,7 +28,7 @@ impl Socket {
     fn accept_from(&self, core: &Core, fd: BorrowedFd<'_>) -> Result<(Socket, SocketAddr)> {
         let _place = free_place(|| !core.is_nonblocking() && look_at(fd, POLLIN) == 0);
         loop {
-            if core.is_nonblocking() {
+            if core.waits_outside() {
                 core.set_kernel_nonblocking(fd)?;
             }
             match accept_once(fd) {
@@ -36,7 +37,7 @@ impl Socket {
                 Err(Errno::AGAIN) if core.is_nonblocking() => return Err(WSAEWOULDBLOCK),
                 // Without the kernel's flag this is the listener's receive time-out, which is not for accepts.
                 Err(Errno::AGAIN) => {
-                    wait_for(fd, POLLIN, None).map_err(wsa)?;
+                    routine::wait_alertably(fd, POLLIN, None)?;
                 }
                 Err(errno) if passes(errno) => {}
                 Err(errno) => return Err(wsa(errno)),
@@ -61,11 +62,17 @@ impl Socket {
             return Ok(());
         }
         let _place = free_place(|| true);
+        if routine::is_used() {
+            if let Err(code) = core.set_kernel_nonblocking(fd) {
+                core.update(|connection| connection.connect_failed(code));
+                return Err(code);
+            }
+        }
         match net::connect(fd, address) {
             Ok(()) => core.update(|connection| connection.connected(*address)),
             // Interrupted, out of send time, or on a descriptor that does not wait: it goes on all the same.
             Err(Errno::INTR | Errno::INPROGRESS | Errno::ALREADY) => {
-                wait_for(fd, POLLOUT, None).map_err(wsa)?;
+                routine::wait_alertably(fd, POLLOUT, None)?;
                 if core.is_closed() {
                     return Err(WSAEINTR);
                 }

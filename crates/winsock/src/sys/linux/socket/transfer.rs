@@ -1,12 +1,13 @@
 //! Receiving and sending: one try that never waits, for the overlapped engine, and the plain calls.
 //!
 //! A plain blocking call is the kernel's blocking call and nothing else; `poll` comes in only when the descriptor was
-//! made non-blocking for an accept or a connect.
+//! made non-blocking for an accept or a connect, or the thread has routines to run.
 
 use super::super::error::{Result, wsa};
 use super::super::network_events;
-use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at, wait_for};
+use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at};
 use super::super::port::free_place;
+use super::super::routine;
 use super::Socket;
 use super::connect::std_address;
 use super::core::Core;
@@ -65,7 +66,10 @@ impl Socket {
         sender: bool,
     ) -> Result<Received> {
         core.behind(|core| core.queues.receives_queued())?;
-        let options = recv_flags(core.kind, flags) | wait_flag(core);
+        let mut options = recv_flags(core.kind, flags);
+        if core.waits_outside() {
+            options |= RecvFlags::DONTWAIT;
+        }
         let events = if flags.out_of_band { POLLPRI } else { POLLIN };
         let mut filled = 0;
         loop {
@@ -102,7 +106,7 @@ impl Socket {
         core.may_send_to(to)?;
         let fd = call.fd()?;
         let mut options = SendFlags::NOSIGNAL;
-        options.set(SendFlags::DONTWAIT, core.is_nonblocking());
+        options.set(SendFlags::DONTWAIT, core.waits_outside());
         let sent = network_events::sending(core, &call, buffer.len(), || {
             core.behind(|core| core.queues.sends_queued())?;
             core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::sendto(fd, buffer, options, to))
@@ -120,7 +124,7 @@ impl Core {
         }
         let mut options = SendFlags::NOSIGNAL;
         options.set(SendFlags::OOB, flags.out_of_band);
-        options.set(SendFlags::DONTWAIT, self.is_nonblocking());
+        options.set(SendFlags::DONTWAIT, self.waits_outside());
         let mut sent = 0;
         loop {
             let rest = &buffer[sent..];
@@ -129,6 +133,11 @@ impl Core {
                 return Ok(sent);
             }
         }
+    }
+
+    /// A transfer does not wait in the kernel's own call: it need not wait, or runs routines meanwhile (BL-11).
+    pub(super) fn waits_outside(&self) -> bool {
+        self.is_nonblocking() || routine::is_used()
     }
 
     /// May a datagram be sent to this address?
@@ -165,7 +174,11 @@ impl Core {
                 Ok(done) => return Ok(done),
                 Err(errno) if self.passes(errno) => {}
                 Err(Errno::AGAIN) if self.is_nonblocking() => return Err(WSAEWOULDBLOCK),
-                Err(Errno::AGAIN) if events != POLLPRI && !self.kernel_nonblocking.load(SeqCst) => {
+                Err(Errno::AGAIN)
+                    if events != POLLPRI
+                        && !self.kernel_nonblocking.load(SeqCst)
+                        && !self.waits_outside() =>
+                {
                     // The kernel waited for as long as it was told to.
                     return Err(WSAETIMEDOUT);
                 }
@@ -176,7 +189,7 @@ impl Core {
                             ms => Some(Instant::now() + Duration::from_millis(ms.into())),
                         };
                     }
-                    match wait_for(fd, events, deadline).map_err(wsa)? {
+                    match routine::wait_alertably(fd, events, deadline)? {
                         0 => return Err(WSAETIMEDOUT),
                         // The end of the stream comes without urgent data.
                         answer if events == POLLPRI && answer & POLLPRI == 0 && answer & POLLHUP != 0 => {
@@ -202,7 +215,7 @@ impl Core {
             }
             // Mixing blocking calls with overlapped ones on one socket is rare, and then this is no burden: a
             // millisecond is short beside what fills a send buffer.
-            std::thread::sleep(Duration::from_millis(1));
+            routine::pause(Duration::from_millis(1));
         }
         Ok(())
     }
@@ -233,10 +246,6 @@ impl Core {
 
 pub(super) fn whole(received: Received) -> Result<usize> {
     if received.truncated { Err(WSAEMSGSIZE) } else { Ok(received.bytes) }
-}
-
-fn wait_flag(core: &Core) -> RecvFlags {
-    if core.is_nonblocking() { RecvFlags::DONTWAIT } else { RecvFlags::empty() }
 }
 
 pub(super) fn recv_flags(kind: Kind, flags: Flags) -> RecvFlags {
