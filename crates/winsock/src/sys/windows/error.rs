@@ -1,14 +1,10 @@
 //! Winsock's codes come as they are.
 
-use crate::error::WSAEOPNOTSUPP;
 use windows_sys::Win32::Foundation::{GetLastError, NTSTATUS, RtlNtStatusToDosError};
 use windows_sys::Win32::Networking::WinSock::WSAGetLastError;
 
 /// A result whose error is a Winsock or system code; the public row adds the name of the call.
 pub(crate) type Result<T> = std::result::Result<T, i32>;
-
-/// What the rows that are not built yet answer.
-pub(crate) const REFUSED: i32 = WSAEOPNOTSUPP;
 
 /// Why the last Winsock call of this thread failed.
 pub(super) fn last_error() -> i32 {

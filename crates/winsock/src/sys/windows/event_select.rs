@@ -1,6 +1,7 @@
 //! Event objects, waits for several of them, and the network events that set them: Windows' own.
 
 use super::error::{Result, check, last_error};
+use super::os::apc::resume_panic;
 use super::os::event::EventObject;
 use super::os::selection::Selection;
 use super::os::time::milliseconds;
@@ -36,6 +37,10 @@ impl Event {
     pub(crate) fn close(&self) -> Result<()> {
         self.object.close()
     }
+
+    pub(crate) fn object(&self) -> &Arc<EventObject> {
+        &self.object
+    }
 }
 
 pub(crate) fn wait(
@@ -60,12 +65,14 @@ pub(crate) fn wait(
     // SAFETY: the caller's events keep the handles open; the list says its own length.
     let outcome =
         unsafe { ws::WSAWaitForMultipleEvents(count, handles.as_ptr(), all, milliseconds(timeout), alert) };
-    match outcome {
+    let outcome = match outcome {
         WAIT_FAILED => Err(last_error()),
         WAIT_IO_COMPLETION => Ok(Wait::IoCompletion),
         WAIT_TIMEOUT => Ok(Wait::TimedOut),
         index => Ok(Wait::Index(index as usize)),
-    }
+    };
+    resume_panic();
+    outcome
 }
 
 impl Socket {
@@ -88,8 +95,8 @@ impl Socket {
         // What is not reported stays as it was (ES-04), so it goes in too.
         let errors = record.errors.len();
         record_of_system.iErrorCode[..errors].copy_from_slice(&record.errors);
-        // SAFETY: the record lives across the call; the caller's event keeps its handle open.
         self.with(|raw| {
+            // SAFETY: the record lives across the call; the caller's event keeps its handle open.
             check(unsafe { ws::WSAEnumNetworkEvents(raw, event as isize, &mut record_of_system) })
         })?;
         record.events = NetEvents::from_bits(record_of_system.lNetworkEvents as u16);

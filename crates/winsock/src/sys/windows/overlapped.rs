@@ -1,54 +1,73 @@
 //! Overlapped operations: Winsock's own calls on a block of ours; see `os::block` for who owns it when.
 
-use super::error::{Result, last_error};
+mod call;
+mod told_by_event;
+mod told_by_routine;
+
+use super::error::Result;
+use super::event_select::Event;
 use super::os::address::Address;
-use super::os::block::{ACCEPT_ADDRESS, Noted, OperationBlock, husk, request_of};
-use super::os::detour::{Detour, deliver};
+use super::os::apc::by_winsock;
+use super::os::block::{ACCEPT_ADDRESS, Noted, OperationBlock, Told, husk, request_of};
+use super::os::detour::{Detour, Trigger, deliver, tagged};
+use super::os::event::EventObject;
 use super::os::extensions::Extensions;
 use super::os::handle::{Handle, lock};
 use super::os::lasting::on_lasting_thread;
 use super::socket::{Socket, flags_of};
 use crate::error::{WSA_IO_PENDING, WSAEAFNOSUPPORT, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTSOCK};
-use crate::overlapped::{OpId, Operation, Request, Segments, Started, Work};
+use crate::overlapped::{OpId, Operation, Request, Started, Work};
 use crate::socket::{Family, Kind};
+use call::{Buffers, Call};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+pub(crate) use told_by_event::Op;
 use windows_sys::Win32::Foundation::STATUS_BUFFER_OVERFLOW;
 use windows_sys::Win32::Networking::WinSock as ws;
 
 impl Socket {
-    pub(crate) fn start_with_event(
-        &self,
-        request: Request,
-        _event: &super::event_select::Event,
-    ) -> std::result::Result<Op, (i32, Request)> {
-        Err((super::error::REFUSED, request))
-    }
-
-    pub(crate) fn start_with_routine(
-        &self,
-        request: Request,
-        _routine: Box<dyn FnOnce(crate::Completion)>,
-    ) -> std::result::Result<crate::overlapped::Routed, (i32, Request)> {
-        Err((super::error::REFUSED, request))
-    }
-
-    pub(crate) fn routine_result(&self, _operation: OpId) -> Result<usize> {
-        Err(super::error::REFUSED)
-    }
-
     pub(crate) fn start(
         &self,
         request: Request,
-        _event: Option<&super::event_select::Event>,
+        event: Option<&Event>,
     ) -> std::result::Result<Started, (i32, Request)> {
+        let event = event.map(|event| event.object().clone());
+        if let Some(Err(code)) = event.as_ref().map(|event| event.open()) {
+            return Err((code, request));
+        }
         let handle = self.handle();
         let id = handle.next_operation();
-        match prepare(handle, id, &request) {
-            Ok(prepared) => launch(handle, id, request, prepared),
-            Err(code) => Err((code, request)),
+        let Launched { block, answer, trigger, skip } =
+            launch(handle, id, request, Told::Port(event.clone()))?;
+        match answer {
+            // SAFETY: in this mode the kernel posts nothing for what succeeds at once, and the wait is not armed; so nobody
+            // else has the block, and the kernel is done with it.
+            Answer::AtOnce(bytes) if skip => unsafe {
+                if let (Some(event), Some(_)) = (event, trigger) {
+                    event.set_by_operation();
+                }
+                let key = handle.connection.association.get().map_or(0, |association| association.key);
+                Ok(Started::Done(Box::from_raw(block).complete_with(key, 0, bytes as usize)))
+            },
+            Answer::CutOff => {
+                if trigger.is_some() {
+                    // SAFETY: the kernel has ended the operation and posts nothing for a tagged event; the wait is not
+                    // armed.
+                    unsafe { deliver(block) };
+                }
+                Ok(Started::Pending(OpId(id)))
+            }
+            answer => {
+                // From here on the block may be gone at any moment.
+                if let Some(trigger) = trigger {
+                    // SAFETY: the operation carries the tagged event, and its end sets it.
+                    unsafe { trigger.arm() };
+                }
+                let at_once = matches!(answer, Answer::AtOnce(_));
+                Ok(if at_once { Started::Queued(OpId(id)) } else { Started::Pending(OpId(id)) })
+            }
         }
     }
 
@@ -158,19 +177,41 @@ fn bind_wildcard(handle: &Handle) -> Result<()> {
     Ok(())
 }
 
-/// Gives the block to the kernel, and sorts out what the kernel says at once.
+/// A start that was not refused.
+struct Launched {
+    /// Leaked. If the kernel or a routine is to bring it back it may be gone already.
+    block: *mut OperationBlock,
+    answer: Answer,
+    /// The wait for the end, still to be armed, if the block comes back that way.
+    trigger: Option<Trigger>,
+    /// The kernel posts no packet if the operation succeeded at once.
+    skip: bool,
+}
+
+/// What the kernel said of a start that it did not refuse.
+enum Answer {
+    AtOnce(u32),
+    Pending,
+    /// A datagram that is cut off at once fails and has a completion all the same (UD-04).
+    CutOff,
+}
+
+/// Gives the block to the kernel.
 fn launch(
     handle: &Arc<Handle>,
     id: u64,
     request: Request,
-    prepared: Prepared,
-) -> std::result::Result<Started, (i32, Request)> {
-    let Prepared { address, flags, accept } = prepared;
+    told: Told,
+) -> std::result::Result<Launched, (i32, Request)> {
+    let Prepared { address, flags, accept } = match prepare(handle, id, &request) {
+        Ok(prepared) => prepared,
+        Err(code) => return Err((code, request)),
+    };
     let connection = &handle.connection;
     let operation = request.work.operation();
     let noted = Noted { handle: handle.clone(), id, accept: accept.clone() };
     let buffers = Buffers::of(&request.segments);
-    let block = OperationBlock::new(noted, request, address, flags);
+    let block = OperationBlock::new(noted, request, told, address, flags);
 
     // Both stay open, and the mode stays as it is, until the kernel has answered.
     let Ok(pass) = handle.enter() else { return Err((WSAENOTSOCK, request_of(block))) };
@@ -181,202 +222,100 @@ fn launch(
     };
     let mode = connection.skip.read().unwrap_or_else(PoisonError::into_inner);
     let skip = *mode;
-    let extensions = match operation {
-        Operation::Accept | Operation::Connect => match Extensions::get(pass.raw()) {
-            Ok(extensions) => Some(extensions),
-            Err(code) => return Err((code, request_of(block))),
-        },
-        _ => None,
+    let by_extension = matches!(operation, Operation::Accept | Operation::Connect);
+    let extensions = match by_extension.then(|| Extensions::get(pass.raw())).transpose() {
+        Ok(extensions) => extensions,
+        Err(code) => return Err((code, request_of(block))),
     };
     let cut_off_possible =
         connection.kind == Kind::Datagram && matches!(operation, Operation::Receive | Operation::ReceiveFrom);
     let has_port = connection.association.get().is_some_and(|association| !association.queue.is_closed());
-    let needs_detour = !has_port || (skip && cut_off_possible);
+    let way = match &block.told {
+        Told::Port(event) if !has_port || (skip && cut_off_possible) => Way::Detour(event.clone()),
+        Told::Port(event) => Way::Port(event.clone()),
+        Told::Event(event) => Way::Event(event.clone()),
+        // These calls take no routine.
+        Told::Routine(..) if by_extension => Way::Detour(None),
+        Told::Routine(..) => Way::Routine,
+    };
+    // What is told by a port alone is to outlive this thread (CP-28).
+    let lasting = matches!((&way, &block.told), (Way::Detour(_), Told::Port(None)));
 
     let block = block.leak();
-    let mut trigger = None;
-    if needs_detour {
-        match Detour::new(block) {
-            // SAFETY: the block is ours until the kernel gets it.
-            Ok(detour) => unsafe {
-                (*block).head.overlapped.hEvent = detour.tagged_event();
-                trigger = Some(detour.trigger());
-                (*block).detour = Some(detour);
-            },
-            // SAFETY: as above.
-            Err(code) => return Err((code, request_of(unsafe { Box::from_raw(block) }))),
-        }
-    }
-    let accept_raw = accept_pass.as_ref().map_or(ws::INVALID_SOCKET, |pass| pass.raw());
-    let call = Call { operation, raw: pass.raw(), accept: accept_raw, block, buffers: &buffers, extensions };
+    // SAFETY: the block is ours until the kernel gets it.
+    let trigger = match unsafe { way.prepare(block) } {
+        Ok(trigger) => trigger,
+        // SAFETY: as above.
+        Err(code) => return Err((code, request_of(unsafe { Box::from_raw(block) }))),
+    };
+    let accept = accept_pass.as_ref().map_or(ws::INVALID_SOCKET, |pass| pass.raw());
+    let routine: ws::LPWSAOVERLAPPED_COMPLETION_ROUTINE =
+        if matches!(way, Way::Routine) { Some(by_winsock) } else { None };
+    let call = Call { operation, raw: pass.raw(), accept, block, buffers: &buffers, extensions, routine };
     let issue = move || {
         // SAFETY: the block was leaked for this call and stays where it is until it is taken back; the buffer that the
         // descriptors name belongs to it. The passes keep the handles open.
         unsafe { call.issue() }
     };
-    let answer = if trigger.is_none() { issue() } else { on_lasting_thread(issue) };
+    let answer = if lasting { on_lasting_thread(issue) } else { issue() };
     drop((pass, accept_pass, mode));
-    match answer {
-        // SAFETY: in this mode the kernel posts nothing for what succeeds at once, and the wait is not armed; so nobody
-        // else has the block, and the kernel is done with it.
-        Ok(bytes) if skip => unsafe {
-            let key = connection.association.get().map_or(0, |association| association.key);
-            Ok(Started::Done(Box::from_raw(block).complete_with(key, 0, bytes as usize)))
-        },
-        // A datagram that is cut off fails at once and ends as a packet all the same (UD-04).
+    let answer = match answer {
+        Ok(bytes) => Answer::AtOnce(bytes),
+        Err(WSA_IO_PENDING) => Answer::Pending,
         Err(WSAEMSGSIZE) if cut_off_possible => {
-            if trigger.is_some() {
-                // SAFETY: the kernel has ended the operation and posts nothing for a tagged event; the wait is not armed.
+            if !matches!(way, Way::Port(_)) {
+                // SAFETY: the kernel has ended the operation, and no packet brings the block.
                 unsafe {
                     (*block).head.overlapped.Internal = STATUS_BUFFER_OVERFLOW as u32 as usize;
                     (*block).head.overlapped.InternalHigh = (*block).request.segments.total();
-                    deliver(block);
                 }
             }
-            Ok(Started::Pending(OpId(id)))
-        }
-        Ok(_) | Err(WSA_IO_PENDING) => {
-            // From here on the block may be gone at any moment.
-            if let Some(trigger) = trigger {
-                // SAFETY: the operation carries the tagged event, and its end sets it.
-                unsafe { trigger.arm() };
-            }
-            Ok(if answer.is_ok() { Started::Queued(OpId(id)) } else { Started::Pending(OpId(id)) })
+            Answer::CutOff
         }
         // A datagram that is too long: Windows posts nothing, Wine posts a packet.
         // SAFETY: a call that was refused leaves the block to us but for that packet, which frees what is left.
-        Err(WSAEMSGSIZE) if trigger.is_none() => Err((WSAEMSGSIZE, unsafe { husk(block) })),
+        Err(WSAEMSGSIZE) if matches!(way, Way::Port(_)) => return Err((WSAEMSGSIZE, unsafe { husk(block) })),
         // SAFETY: a call that was refused leaves nothing with the kernel (OV-03).
-        Err(code) => Err((code, request_of(unsafe { Box::from_raw(block) }))),
-    }
+        Err(code) => return Err((code, request_of(unsafe { Box::from_raw(block) }))),
+    };
+    Ok(Launched { block, answer, trigger, skip })
 }
 
-/// One call of Winsock.
-struct Call<'a> {
-    operation: Operation,
-    raw: ws::SOCKET,
-    accept: ws::SOCKET,
-    block: *mut OperationBlock,
-    buffers: &'a Buffers,
-    extensions: Option<&'a Extensions>,
+/// How the block comes back, and the event that the end sets besides.
+enum Way {
+    /// By a packet of the kernel.
+    Port(Option<Arc<EventObject>>),
+    /// See `os::detour`.
+    Detour(Option<Arc<EventObject>>),
+    /// Whoever waits for the event takes it.
+    Event(Arc<EventObject>),
+    /// By a call of Winsock.
+    Routine,
 }
 
-// SAFETY: the addresses in it are those of memory that whoever makes the call owns, on whichever thread.
-unsafe impl Send for Call<'_> {}
-
-impl Call<'_> {
-    /// Calls: the count when the operation succeeded at once, else the code.
+impl Way {
+    /// Gives the block the event that the kernel is to set.
     ///
     /// # Safety
-    /// The block is leaked and belongs to nobody else; it stays where it is until the operation has ended. The handles are
-    /// open. The extensions are there for an accept and a connect.
-    unsafe fn issue(self) -> Result<u32> {
-        let Call { operation, raw, accept, block, buffers, extensions } = self;
-        let mut bytes = 0;
-        let (pieces, count) = buffers.as_list();
-        // SAFETY: what the pointers name lies in the block, or on the heap that the block owns; see above.
-        let succeeded = unsafe {
-            let overlapped = &raw mut (*block).head.overlapped;
-            let flags = &raw mut (*block).flags;
-            let (to, to_len) = Address::parts(&raw mut (*block).address);
-            let (staging, staged) = ((*block).staging.as_mut_ptr(), (*block).staging.len());
-            match (operation, extensions) {
-                (Operation::Receive, _) => {
-                    ws::WSARecv(raw, pieces, count, &mut bytes, flags, overlapped, None) == 0
+    /// The block is leaked, and the caller's.
+    unsafe fn prepare(&self, block: *mut OperationBlock) -> Result<Option<Trigger>> {
+        let (event, trigger) = match self {
+            Way::Port(None) | Way::Routine => return Ok(None),
+            Way::Port(Some(event)) => (event.raw(), None),
+            Way::Event(event) => (tagged(event.raw()), None),
+            Way::Detour(event) => {
+                let detour = Detour::new(block)?;
+                let (own, trigger) = (detour.tagged_event(), detour.trigger());
+                // SAFETY: see above.
+                unsafe { (*block).detour = Some(detour) };
+                if let Some(event) = event {
+                    event.reset()?;
                 }
-                (Operation::ReceiveFrom, _) => {
-                    ws::WSARecvFrom(raw, pieces, count, &mut bytes, flags, to, to_len, overlapped, None) == 0
-                }
-                (Operation::Send, _) => ws::WSASend(raw, pieces, count, &mut bytes, 0, overlapped, None) == 0,
-                (Operation::SendTo, _) => {
-                    ws::WSASendTo(raw, pieces, count, &mut bytes, 0, to, *to_len, overlapped, None) == 0
-                }
-                (Operation::Accept, Some(extensions)) => {
-                    let room = staged as u32 - 2 * ACCEPT_ADDRESS;
-                    let (local, remote) = (ACCEPT_ADDRESS, ACCEPT_ADDRESS);
-                    (extensions.accept_ex)(
-                        raw,
-                        accept,
-                        staging.cast(),
-                        room,
-                        local,
-                        remote,
-                        &mut bytes,
-                        overlapped,
-                    ) != 0
-                }
-                (Operation::Connect, Some(extensions)) => {
-                    let (first, len) = match buffers {
-                        Buffers::One([piece]) => (piece.buf, piece.len),
-                        Buffers::Many(_) => (staging, staged as u32),
-                    };
-                    (extensions.connect_ex)(raw, to, *to_len, first.cast(), len, &mut bytes, overlapped) != 0
-                }
-                (Operation::Accept | Operation::Connect, None) => return Err(WSAEINVAL),
+                (own, Some(trigger))
             }
         };
-        if succeeded { Ok(bytes) } else { Err(last_error()) }
-    }
-}
-
-/// The descriptors of a buffer, which may go as soon as the call has returned (BF-04).
-enum Buffers {
-    One([ws::WSABUF; 1]),
-    Many(Vec<ws::WSABUF>),
-}
-
-impl Buffers {
-    fn of(segments: &Segments) -> Buffers {
-        let piece = |start: *mut u8, len: usize| ws::WSABUF { len: len as u32, buf: start };
-        match segments {
-            Segments::One(segment) if u32::try_from(segment.len).is_ok() => {
-                Buffers::One([piece(segment.start, segment.len)])
-            }
-            // A piece longer than a descriptor can say takes several.
-            segments => Buffers::Many(
-                segments
-                    .as_slice()
-                    .iter()
-                    .flat_map(|segment| {
-                        let most = u32::MAX as usize;
-                        (0..segment.len.div_ceil(most).max(1)).map(move |n| {
-                            let from = n * most;
-                            piece(segment.start.wrapping_add(from), (segment.len - from).min(most))
-                        })
-                    })
-                    .collect(),
-            ),
-        }
-    }
-
-    fn as_list(&self) -> (*const ws::WSABUF, u32) {
-        let list = match self {
-            Buffers::One(list) => list.as_slice(),
-            Buffers::Many(list) => list,
-        };
-        (list.as_ptr(), list.len() as u32)
-    }
-}
-
-/// An operation that is told by an event. Its drop, while it is pending, cancels it.
-pub(crate) struct Op {
-    never: std::convert::Infallible,
-}
-
-impl Op {
-    pub(crate) fn id(&self) -> OpId {
-        match self.never {}
-    }
-    pub(crate) fn at_once(&self) -> bool {
-        match self.never {}
-    }
-    pub(crate) fn result(&self) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn wait(&self) -> Result<usize> {
-        match self.never {}
-    }
-    pub(crate) fn try_take(self) -> std::result::Result<crate::Completion, Op> {
-        match self.never {}
+        // SAFETY: see above.
+        unsafe { (*block).head.overlapped.hEvent = event };
+        Ok(trigger)
     }
 }

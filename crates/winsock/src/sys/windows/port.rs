@@ -1,6 +1,7 @@
 //! Completion ports: Windows' own. What comes out is always a block of ours; see `os::block`.
 
 use super::error::Result;
+use super::os::apc::resume_panic;
 use super::os::block::Block;
 use super::os::queue::{Arrival, Association, Queue};
 use super::socket::Socket;
@@ -65,9 +66,11 @@ impl Port {
         if max == 0 {
             return Err(ERROR_INVALID_PARAMETER);
         }
-        self.queue().take(max, timeout, alertable == Alertable::Yes, |arrival| {
+        let taken = self.queue().take(max, timeout, alertable == Alertable::Yes, |arrival| {
             packets.extend(packet_of(arrival));
-        })
+        });
+        resume_panic();
+        taken
     }
 
     pub(crate) fn close(&self) -> Result<()> {

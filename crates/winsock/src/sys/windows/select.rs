@@ -2,6 +2,7 @@
 //! that the header declares.
 
 use super::error::{Result, last_error};
+use super::os::apc::resume_panic;
 use crate::error::{WSAEINVAL, WSAENOTSOCK};
 use crate::socket::Socket;
 use std::collections::HashSet;
@@ -17,8 +18,12 @@ pub(crate) fn select(sets: [&mut Vec<Socket>; 3], timeout: Option<Duration>) -> 
     let time = timeout.map(timeval);
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: each pointer is null or names a list of ours that says its own length; they live across the call.
-    if unsafe { ws::select(0, read, write, except, time) } < 0 {
-        return closed_meanwhile(sets, last_error());
+    let outcome = unsafe { ws::select(0, read, write, except, time) };
+    // Read before anything else can change it.
+    let code = if outcome < 0 { last_error() } else { 0 };
+    resume_panic();
+    if outcome < 0 {
+        return closed_meanwhile(sets, code);
     }
     for (set, list) in sets.into_iter().zip(&lists) {
         list.keep_in(set);

@@ -3,6 +3,7 @@
 
 use super::error::{Result, check, count, last_error};
 use super::os::address::Address;
+use super::os::apc::resume_panic;
 use super::os::handle::Handle;
 use super::startup::startup;
 use crate::error::WSAECONNRESET;
@@ -78,7 +79,9 @@ impl Socket {
 
     pub(crate) fn accept(&self) -> Result<(Socket, SocketAddr)> {
         let mut from = Address::empty();
-        let handle = self.handle().accept(&mut from)?;
+        let accepted = self.handle().accept(&mut from);
+        resume_panic();
+        let handle = accepted?;
         // One who has reset meanwhile may have no address any more: under Wine the accept succeeds without.
         let accepted = Socket::owning(handle);
         Ok((accepted, from.get().map_err(|_| WSAECONNRESET)?))
@@ -175,8 +178,11 @@ impl Socket {
         Socket { owner: Arc::new(Owner(handle)) }
     }
 
+    /// Uses the handle. A call that has to wait runs what is queued for the thread (BL-11).
     pub(super) fn with<T>(&self, call: impl FnOnce(ws::SOCKET) -> Result<T>) -> Result<T> {
-        self.handle().with(call)
+        let outcome = self.handle().with(call);
+        resume_panic();
+        outcome
     }
 
     /// A datagram to a port that nobody owns must not make a later receive fail (UD-11).

@@ -6,23 +6,27 @@
 //!
 //! - the kernel posts a packet for it, and the thread that dequeues the packet takes it;
 //! - or the kernel posts none (see [`super::detour`]), and the callback of its event takes it;
+//! - or it is told by an event, and whoever has the operation's name takes it when it has ended;
+//! - or it is told by a routine, and the call into the routine's thread takes it (see [`super::apc`]);
 //! - or the start ended without leaving anything behind, and the starting thread takes it.
 //!
 //! Between leak and take-back nobody holds a reference into a block, because the kernel writes to it: only its address
 //! stands in the list of its handle, to be compared by a cancellation.
 
-use super::super::error::code_of_status;
+use super::super::error::{Result, code_of_status};
 use super::address::Address;
+use super::apc::Thread;
 use super::detour::Detour;
+use super::event::EventObject;
 use super::extensions::Extensions;
-use super::handle::{Handle, lock};
-use crate::error::{ERROR_MORE_DATA, WSA_OPERATION_ABORTED};
+use super::handle::{Handle, ToldBy, lock};
+use crate::error::{ERROR_MORE_DATA, WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED, wsa_from_system};
 use crate::overlapped::{Completion, OpId, Owned, Request, Segments, Work};
 use crate::socket::Socket;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use windows_sys::Win32::Foundation::STATUS_PENDING;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use windows_sys::Win32::Foundation::{NTSTATUS, STATUS_PENDING};
 use windows_sys::Win32::Networking::WinSock as ws;
 use windows_sys::Win32::System::IO::OVERLAPPED;
 
@@ -58,8 +62,19 @@ pub(crate) struct OperationBlock {
     /// Accept: the first bytes and both addresses. Connect: the pieces to send, gathered.
     pub(crate) staging: Vec<u8>,
     pub(crate) detour: Option<Detour>,
+    pub(crate) told: Told,
     pub(crate) noted: Noted,
     pub(crate) request: Request,
+}
+
+/// Who is told of the end.
+pub(crate) enum Told {
+    /// The port of the socket, and the event if there is one.
+    Port(Option<Arc<EventObject>>),
+    /// Whoever waits for the event.
+    Event(Arc<EventObject>),
+    /// The routine of this number in the store of its thread.
+    Routine(Arc<Thread>, u64),
 }
 
 /// What came back.
@@ -131,34 +146,39 @@ impl Drop for Noted {
 pub(crate) const ACCEPT_ADDRESS: u32 = size_of::<ws::SOCKADDR_INET>() as u32 + 16;
 
 impl OperationBlock {
-    pub(crate) fn new(noted: Noted, request: Request, address: Address, flags: u32) -> Box<OperationBlock> {
+    pub(crate) fn new(
+        noted: Noted,
+        request: Request,
+        told: Told,
+        address: Address,
+        flags: u32,
+    ) -> Box<OperationBlock> {
         let staging = match (&request.work, &request.segments) {
             (Work::Accept(_), segments) => vec![0; segments.total() + 2 * ACCEPT_ADDRESS as usize],
             (Work::Connect(_), segments @ Segments::Many(_)) => gathered(segments),
             _ => Vec::new(),
         };
         let head = Head::new(Kind::Operation);
-        Box::new(OperationBlock { head, address, flags, staging, detour: None, noted, request })
+        Box::new(OperationBlock { head, address, flags, staging, detour: None, told, noted, request })
     }
 
     /// Leaks the block to the kernel and notes where it is.
     pub(crate) fn leak(self: Box<OperationBlock>) -> *mut OperationBlock {
         let (handle, id, accept) = (self.noted.handle.clone(), self.noted.id, self.noted.accept.clone());
+        let told = match self.told {
+            Told::Port(_) => ToldBy::Port,
+            Told::Event(_) => ToldBy::Event,
+            Told::Routine(..) => ToldBy::Routine,
+        };
         let block = Box::into_raw(self);
-        handle.note(id, block.cast(), accept);
+        handle.note(id, block.cast(), told, accept);
         block
-    }
-
-    /// The outcome that the kernel wrote: the system's code and the count.
-    fn outcome(&self) -> (i32, usize) {
-        // The status is 32 bits wide; the field that holds it is as wide as an address.
-        let status = self.head.overlapped.Internal as u32;
-        (code_of_status(status as i32), self.head.overlapped.InternalHigh)
     }
 
     /// The end of the operation, as the kernel wrote it.
     pub(crate) fn complete(self: Box<OperationBlock>, key: usize) -> Completion {
-        let (code, bytes) = self.outcome();
+        // SAFETY: the block is ours.
+        let (code, bytes) = unsafe { outcome(&raw const self.head.overlapped) };
         self.complete_with(key, code, bytes)
     }
 
@@ -212,7 +232,57 @@ fn finish_accept(end: &mut Completion, noted: &Noted, accept: Socket, staging: &
     end.accepted = Some(accept);
 }
 
-fn finish_connect(handle: &Handle) {
+/// Whether the kernel is done with a block.
+///
+/// # Safety
+/// The block is there.
+pub(crate) unsafe fn ended(block: *mut OperationBlock) -> bool {
+    // SAFETY: the caller's word; the kernel writes the field at any moment, as one.
+    unsafe { status(&raw const (*block).head.overlapped) != STATUS_PENDING }
+}
+
+/// The outcome that the kernel wrote, the system's code and the count, of an operation that has ended.
+///
+/// # Safety
+/// The structure is there.
+pub(crate) unsafe fn outcome(overlapped: *const OVERLAPPED) -> (i32, usize) {
+    // SAFETY: the caller's word; after the end nobody writes.
+    unsafe { (code_of_status(status(overlapped)), (*overlapped).InternalHigh) }
+}
+
+/// The outcome as Winsock's query tells it.
+///
+/// # Errors
+/// WSA_IO_INCOMPLETE (996) while it is pending; else why it failed, as a Winsock code.
+///
+/// # Safety
+/// The structure is there.
+pub(crate) unsafe fn result(overlapped: *const OVERLAPPED) -> Result<usize> {
+    // SAFETY: the caller's word.
+    unsafe {
+        if status(overlapped) == STATUS_PENDING {
+            return Err(WSA_IO_INCOMPLETE);
+        }
+        match outcome(overlapped) {
+            (0, bytes) => Ok(bytes),
+            (code, _) => Err(wsa_from_system(code)),
+        }
+    }
+}
+
+/// # Safety
+/// The structure is there.
+unsafe fn status(overlapped: *const OVERLAPPED) -> NTSTATUS {
+    // SAFETY: the caller's word. The kernel writes this field last, so whatever else it wrote is seen too.
+    let status = unsafe {
+        AtomicUsize::from_ptr((&raw const (*overlapped).Internal).cast_mut()).load(Ordering::Acquire)
+    };
+    // The status is 32 bits wide; the field that holds it is as wide as an address.
+    status as u32 as NTSTATUS
+}
+
+/// A connected socket learns what it is connected to (IN-11).
+pub(crate) fn finish_connect(handle: &Handle) {
     handle.connection.connected.store(true, Ordering::Release);
     // A socket that was closed meanwhile needs no context any more; the packet stays what it is (CP-25).
     let _ = handle.with(|raw| {
@@ -308,4 +378,5 @@ const _: () = {
     is_send::<Owned>();
     is_send::<Noted>();
     is_send::<Detour>();
+    is_send::<Told>();
 };

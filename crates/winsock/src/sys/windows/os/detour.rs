@@ -5,10 +5,13 @@
 //! operation has an event whose handle carries a set low bit, which keeps the kernel from posting (CP-08). When the event
 //! is set, the thread pool calls back, and the block goes to the port that the socket has by then (CP-26), or is dropped.
 //!
+//! Accepts and connects that are told by a routine come this way as well, since they take none: their block goes to the
+//! routine's thread.
+//!
 //! Datagram receives in skip-on-success mode come this way too: whether one that is cut off at once posts a packet in
 //! this mode is written nowhere.
 
-use super::block::{Block, OperationBlock, take_back};
+use super::block::{Block, OperationBlock, Told, take_back};
 use crate::error::WSAENOBUFS;
 use std::ffi::c_void;
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
@@ -39,13 +42,18 @@ impl Detour {
 
     /// The handle as an operation carries it: the low bit asks for no packet.
     pub(crate) fn tagged_event(&self) -> HANDLE {
-        (self.event | 1) as HANDLE
+        tagged(self.event as HANDLE)
     }
 
     /// What [`arm`] needs, to be had before the kernel has the block.
     pub(crate) fn trigger(&self) -> Trigger {
         Trigger { event: self.event, wait: self.wait }
     }
+}
+
+/// The handle with the bit that asks for no packet (CP-08).
+pub(crate) fn tagged(event: HANDLE) -> HANDLE {
+    event.map_addr(|event| event | 1)
 }
 
 impl Drop for Detour {
@@ -93,8 +101,20 @@ pub(crate) unsafe fn deliver(block: *mut OperationBlock) {
     // SAFETY: it is the caller's; see above.
     let Block::Operation(mut block) = (unsafe { take_back(block.cast()) }) else { return };
     block.detour = None;
+    let event = match &mut block.told {
+        Told::Port(event) => event.take(),
+        Told::Event(event) => Some(event.clone()),
+        Told::Routine(thread, _) => {
+            let thread = thread.clone();
+            // SAFETY: it is the caller's still, and leaked again for the call into its thread.
+            return unsafe { thread.arrived(Box::into_raw(block)) };
+        }
+    };
     let handle = block.noted.handle.clone();
     if let Some(association) = handle.connection.association.get() {
         association.queue.post_operation(association.key, block);
+    }
+    if let Some(event) = event {
+        event.set_by_operation();
     }
 }

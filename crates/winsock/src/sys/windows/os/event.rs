@@ -38,6 +38,12 @@ impl EventObject {
         check_system(unsafe { ResetEvent(raw) })
     }
 
+    /// Sets it for an operation that has ended, which an event does not refuse although its owner has closed it.
+    pub(crate) fn set_by_operation(&self) {
+        // SAFETY: the handle is open as long as this value lives.
+        unsafe { SetEvent(self.raw()) };
+    }
+
     pub(crate) fn close(&self) -> Result<()> {
         if self.closed.swap(true, Ordering::AcqRel) { Err(ERROR_INVALID_HANDLE) } else { Ok(()) }
     }

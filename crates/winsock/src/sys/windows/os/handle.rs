@@ -11,6 +11,7 @@
 
 use super::super::error::{Result, check, check_system, last_error, last_system_error};
 use super::address::Address;
+use super::block::result;
 use super::gate::Gate;
 use super::queue::Association;
 use super::selection::{Registered, Selection};
@@ -71,10 +72,19 @@ pub(crate) struct Connection {
 struct Running {
     id: u64,
     thread: ThreadId,
-    /// Where the operation's block lies; only ever compared by the system, never read here.
+    told: ToldBy,
+    /// Where the operation's block lies: there at least as long as this entry.
     address: usize,
     /// The socket that an accept is to connect.
     accept: Option<Arc<Handle>>,
+}
+
+/// What tells of an operation's end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ToldBy {
+    Port,
+    Event,
+    Routine,
 }
 
 impl Handle {
@@ -212,7 +222,8 @@ impl Handle {
         let closed = check(unsafe { closesocket(self.raw) });
         match self.connection.association.get() {
             Some(association) if last => {
-                association.take_back_if_abandoned(|| lock(&self.running).is_empty())
+                let by_port = |running: &Running| running.told == ToldBy::Port;
+                association.take_back_if_abandoned(|| !lock(&self.running).iter().any(by_port))
             }
             _ => {}
         }
@@ -284,9 +295,22 @@ impl Handle {
     }
 
     /// Notes an operation before the system gets its block.
-    pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED, accept: Option<Arc<Handle>>) {
-        let thread = std::thread::current().id();
-        lock(&self.running).push(Running { id, thread, address: block.addr(), accept });
+    pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED, told: ToldBy, accept: Option<Arc<Handle>>) {
+        let (thread, address) = (std::thread::current().id(), block.expose_provenance());
+        lock(&self.running).push(Running { id, thread, told, address, accept });
+    }
+
+    /// What became of an operation that the calling thread started with a routine, until that routine has run (CR-19).
+    pub(crate) fn routine_result(&self, id: u64) -> Result<usize> {
+        let own = std::thread::current().id();
+        let running = lock(&self.running);
+        let found = running
+            .iter()
+            .find(|running| running.id == id && running.thread == own && running.told == ToldBy::Routine)
+            .ok_or(ERROR_NOT_FOUND)?;
+        let block = std::ptr::with_exposed_provenance(found.address);
+        // SAFETY: an entry leaves the list, under its lock, before its block is freed.
+        unsafe { result(block) }
     }
 
     /// The name of the next operation started through this handle.
@@ -323,7 +347,7 @@ impl Handle {
         let running = lock(&self.running);
         let mut outcome = Err(ERROR_NOT_FOUND);
         for running in running.iter().filter(|running| which(running)) {
-            let block: *const OVERLAPPED = std::ptr::without_provenance(running.address);
+            let block: *const OVERLAPPED = std::ptr::with_exposed_provenance(running.address);
             // SAFETY: the pass keeps the handle open; the system compares the address and does not read it.
             match check_system(unsafe { CancelIoEx(self.raw as HANDLE, block) }) {
                 Ok(()) => outcome = Ok(()),
