@@ -5,8 +5,11 @@
 //! of that name, W Wine's `dlls/ws2_32/tests/sock.c`, WA `afd.c` beside it, WK and WN the tests of kernel32 and
 //! ntdll. What Wine itself does otherwise is declared in the test, with its number ([`harness::known_on_wine`]).
 
+mod async_select;
+mod delivery;
 mod error;
 mod event;
+mod event_select;
 mod harness;
 mod overlapped;
 mod port;

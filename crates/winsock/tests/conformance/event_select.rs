@@ -1,0 +1,399 @@
+//! ES: the record of network events and its event object. What is promised of network events however they are told (NE
+//! and its neighbours) stands in the files below.
+
+mod accept;
+mod again;
+mod close;
+mod connect;
+mod mode;
+mod progress;
+mod reads;
+mod stale;
+mod urgent;
+mod writes;
+
+use crate::delivery::{event, is_set, set_soon, stays_unset};
+use crate::harness::{SETTLE, SOON, arrived, fails, families, listener, pair, pair_of, promise, stream};
+use doorbell_winsock::error::{ERROR_INVALID_HANDLE, WSAEINVAL, WSAENOTSOCK};
+use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::{Event, Family, FdSet, NetEvents, NetworkEvents, Socket, Wait, select, wait_any};
+use std::thread;
+use std::time::Duration;
+
+/// What the record of this socket has, which is then empty; the event object stays as it is.
+#[track_caller]
+fn record(socket: &Socket) -> NetEvents {
+    let record = socket.enum_network_events(None).expect("the record");
+    assert_eq!(record.events.iter().map(|event| record.error(event)).sum::<i32>(), 0, "an error");
+    record.events
+}
+
+/// Waits until the event object is set; gives what the record has, and resets the event object in the same step.
+#[track_caller]
+fn next_record(socket: &Socket, event: &Event) -> NetEvents {
+    set_soon(event);
+    socket.enum_network_events(Some(event)).expect("the record").events
+}
+
+/// A pair whose second end has this selection and nothing in its record.
+fn selected_pair(event: &Event, mask: NetEvents) -> (Socket, Socket) {
+    let (a, b) = pair();
+    b.event_select(Some(event), mask).unwrap();
+    let writable = mask & NetEvents::WRITE;
+    if !writable.is_empty() {
+        assert_eq!(next_record(&b, event), writable);
+    }
+    (a, b)
+}
+
+// D WSAEventSelect.
+#[test]
+fn es_01_what_is_recorded_sets_the_event_object() {
+    promise(|| {
+        for family in families() {
+            let ((a, b), (_c, d)) = (pair_of(family), pair_of(family));
+            let (ours, other) = (event(), event());
+            b.event_select(Some(&ours), NetEvents::READ).unwrap();
+            d.event_select(Some(&other), NetEvents::READ).unwrap();
+            stays_unset(&ours);
+            a.send(b"abc").unwrap();
+            assert_eq!(next_record(&b, &ours), NetEvents::READ);
+            assert_eq!(b.recv(&mut [0; 8]), Ok(3));
+            // The neighbour's is untouched.
+            stays_unset(&other);
+            assert_eq!(record(&d), NetEvents::NONE);
+        }
+    });
+}
+
+// D WSAEventSelect.
+#[test]
+fn es_01_what_is_not_selected_sets_nothing() {
+    promise(|| {
+        let event = event();
+        let (a, b) = pair();
+        b.event_select(Some(&event), NetEvents::CLOSE).unwrap();
+        a.send(b"x").unwrap();
+        arrived(&b, 1);
+        stays_unset(&event);
+        assert_eq!(record(&b), NetEvents::NONE);
+        // What is selected does so still.
+        assert_eq!(b.recv(&mut [0; 8]), Ok(1));
+        a.close().unwrap();
+        assert_eq!(next_record(&b, &event), NetEvents::CLOSE);
+    });
+}
+
+// D WSAEventSelect: the event object may be waited for by any number of threads.
+#[test]
+fn es_01_every_thread_that_waits_for_the_event_object_wakes() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let event = event.clone();
+                thread::spawn(move || wait_any(&[event], Some(SOON), Alertable::No))
+            })
+            .collect();
+        a.send(b"x").unwrap();
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), Ok(Wait::Index(0)));
+        }
+        assert_eq!(next_record(&b, &event), NetEvents::READ);
+    });
+}
+
+// D WSAEnumNetworkEvents; WA test_get_events.
+#[test]
+fn es_02_enumerating_takes_all_recorded_bits_together() {
+    promise(|| {
+        let event = event();
+        let (a, b) = pair();
+        a.send(b"x").unwrap();
+        arrived(&b, 1);
+        b.event_select(Some(&event), NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE).unwrap();
+        set_soon(&event);
+        // Nothing says that they are recorded at one time.
+        thread::sleep(SETTLE);
+        let taken = b.enum_network_events(Some(&event)).unwrap();
+        assert_eq!(taken.events, NetEvents::READ | NetEvents::WRITE);
+        assert_eq!(b.enum_network_events(Some(&event)).unwrap(), NetworkEvents::default());
+        stays_unset(&event);
+        assert_eq!(record(&b), NetEvents::NONE);
+    });
+}
+
+// D WSAEnumNetworkEvents: the record is taken and the event object reset in one step, so nothing falls between.
+#[test]
+fn es_02_no_wake_up_is_lost_between_the_record_and_the_reset() {
+    const BYTES: usize = 300;
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        let sender = thread::spawn(move || {
+            for number in 0..BYTES {
+                a.send(&[number as u8]).unwrap();
+                if number % 7 == 0 {
+                    thread::yield_now();
+                }
+            }
+            a
+        });
+        let mut got = Vec::new();
+        while got.len() < BYTES {
+            // A lost one would leave this wait alone.
+            if next_record(&b, &event).contains(NetEvents::READ) {
+                let mut byte = [0; 1];
+                assert_eq!(b.recv(&mut byte), Ok(1));
+                got.push(byte[0]);
+            }
+        }
+        assert!((0..BYTES).all(|number| got[number] == number as u8));
+        drop(sender.join().unwrap());
+        stays_unset(&event);
+    });
+}
+
+// D WSAEnumNetworkEvents: the record is taken, so only one of two threads has it.
+#[test]
+fn es_02_of_two_threads_that_enumerate_one_gets_it() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        for _ in 0..30 {
+            a.send(b"x").unwrap();
+            set_soon(&event);
+            let takers: Vec<_> = (0..2)
+                .map(|_| {
+                    let b = b.clone();
+                    thread::spawn(move || record(&b))
+                })
+                .collect();
+            let taken: Vec<_> = takers.into_iter().map(|taker| taker.join().unwrap()).collect();
+            assert_eq!(taken.iter().filter(|taken| **taken == NetEvents::READ).count(), 1, "{taken:?}");
+            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+            event.reset().unwrap();
+        }
+    });
+}
+
+// W test_WSAEnumNetworkEvents.
+#[test]
+fn es_03_without_the_event_object_it_stays_set() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        assert_eq!(record(&b), NetEvents::READ);
+        for _ in 0..3 {
+            assert!(is_set(&event));
+            assert_eq!(record(&b), NetEvents::NONE);
+        }
+        event.reset().unwrap();
+        stays_unset(&event);
+    });
+}
+
+// W test_WSAEnumNetworkEvents.
+#[test]
+fn es_04_slots_of_events_that_are_not_reported_stay_untouched() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ | NetEvents::CLOSE);
+        let mut into = NetworkEvents { events: NetEvents::ALL, errors: [77; 6] };
+        b.enum_network_events_into(None, &mut into).unwrap();
+        assert_eq!(into, NetworkEvents { events: NetEvents::NONE, errors: [77; 6] });
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        b.enum_network_events_into(Some(&event), &mut into).unwrap();
+        assert_eq!(into, NetworkEvents { events: NetEvents::READ, errors: [0, 77, 77, 77, 77, 77] });
+        // Of a slot that is not meant nothing is told.
+        assert_eq!((into.error(NetEvents::READ), into.error(NetEvents::CLOSE)), (0, 0));
+    });
+}
+
+// W test_read_events.
+#[test]
+fn es_09_a_receive_before_enumerating_takes_the_record_back() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        for _ in 0..3 {
+            a.send(b"ab").unwrap();
+            set_soon(&event);
+            arrived(&b, 2);
+            assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+            // Something is left, so it is recorded still, or again.
+            assert!(is_set(&event));
+            assert_eq!(record(&b), NetEvents::READ);
+            assert_eq!(b.recv(&mut [0; 8]), Ok(1));
+            assert!(is_set(&event));
+            assert_eq!(record(&b), NetEvents::NONE);
+            event.reset().unwrap();
+            stays_unset(&event);
+        }
+    });
+}
+
+// W test_accept_events.
+#[test]
+fn es_09_so_does_an_accept() {
+    promise(|| {
+        let event = event();
+        let (listener, address) = listener(Family::V4);
+        listener.event_select(Some(&event), NetEvents::ACCEPT).unwrap();
+        for _ in 0..3 {
+            stream(Family::V4).connect(address).unwrap();
+            set_soon(&event);
+            listener.accept().unwrap();
+            assert!(is_set(&event));
+            assert_eq!(record(&listener), NetEvents::NONE);
+            event.reset().unwrap();
+            stays_unset(&event);
+        }
+    });
+}
+
+// W test_write_events.
+#[test]
+fn es_10_a_send_before_enumerating_does_not() {
+    promise(|| {
+        let event = event();
+        let (a, b) = pair();
+        a.event_select(Some(&event), NetEvents::WRITE).unwrap();
+        set_soon(&event);
+        for _ in 0..3 {
+            assert_eq!(a.send(b"x"), Ok(1));
+        }
+        assert_eq!(next_record(&a, &event), NetEvents::WRITE);
+        assert_eq!(a.send(b"x"), Ok(1));
+        stays_unset(&event);
+        arrived(&b, 4);
+    });
+}
+
+// D WSAEventSelect.
+#[test]
+fn es_11_sockets_that_share_an_event_object_keep_records_of_their_own() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        let (c, d) = selected_pair(&event, NetEvents::READ);
+        c.send(b"x").unwrap();
+        set_soon(&event);
+        event.reset().unwrap();
+        a.send(b"y").unwrap();
+        set_soon(&event);
+        assert_eq!(b.enum_network_events(Some(&event)).unwrap().events, NetEvents::READ);
+        // The other's wake-up is gone with it, its record is not.
+        stays_unset(&event);
+        assert_eq!(record(&d), NetEvents::READ);
+    });
+}
+
+// D WSAEventSelect.
+#[test]
+fn es_12_another_event_object_is_set_from_then_on() {
+    promise(|| {
+        let (first, second) = (event(), event());
+        let (a, b) = selected_pair(&first, NetEvents::READ);
+        b.event_select(Some(&second), NetEvents::READ).unwrap();
+        a.send(b"x").unwrap();
+        assert_eq!(next_record(&b, &second), NetEvents::READ);
+        stays_unset(&first);
+        // What is recorded and was not taken sets the new one too.
+        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        a.send(b"y").unwrap();
+        set_soon(&second);
+        b.event_select(Some(&first), NetEvents::READ).unwrap();
+        assert_eq!(next_record(&b, &first), NetEvents::READ);
+    });
+}
+
+// WA test_event_select; P8.
+#[test]
+fn es_13_an_ended_selection_leaves_the_event_object_set() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        b.event_select(None, NetEvents::NONE).unwrap();
+        assert!(is_set(&event));
+        assert_eq!(b.enum_network_events(Some(&event)).unwrap(), NetworkEvents::default());
+        assert!(!is_set(&event));
+        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        a.send(b"y").unwrap();
+        stays_unset(&event);
+    });
+}
+
+// D WSAEventSelect; P8.
+#[test]
+fn es_14_an_auto_reset_event_serves_too() {
+    promise(|| {
+        let event = Event::auto_reset().unwrap();
+        let (a, b) = pair();
+        b.event_select(Some(&event), NetEvents::READ).unwrap();
+        for _ in 0..3 {
+            a.send(b"x").unwrap();
+            set_soon(&event);
+            stays_unset(&event);
+            assert_eq!(record(&b), NetEvents::READ);
+            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        }
+    });
+}
+
+// WA test_event_select; P8.
+#[test]
+fn es_15_what_is_refused() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        for mask in NetEvents::ALL.iter() {
+            fails(b.event_select(None, mask), &[WSAEINVAL]);
+        }
+        // What was selected stands.
+        a.send(b"x").unwrap();
+        assert_eq!(next_record(&b, &event), NetEvents::READ);
+        b.event_select(Some(&event), NetEvents::NONE).unwrap();
+        b.event_select(None, NetEvents::NONE).unwrap();
+        b.close().unwrap();
+        fails(b.event_select(Some(&event), NetEvents::READ), &[WSAENOTSOCK]);
+        fails(b.event_select(None, NetEvents::NONE), &[WSAENOTSOCK]);
+        fails(b.enum_network_events(None), &[WSAENOTSOCK]);
+        fails(b.enum_network_events(Some(&event)), &[WSAENOTSOCK]);
+    });
+}
+
+// D WSAEnumNetworkEvents; P8 (EV-06).
+#[test]
+fn es_15_a_closed_event_object_is_refused() {
+    promise(|| {
+        let (stands, closed) = (event(), event());
+        let (_a, b) = selected_pair(&stands, NetEvents::READ);
+        closed.close().unwrap();
+        fails(b.enum_network_events(Some(&closed)), &[ERROR_INVALID_HANDLE]);
+    });
+}
+
+// W test_select_after_WSAEventSelect.
+#[test]
+fn se_18_select_neither_takes_a_network_event_nor_raises_it_again() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ);
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        event.reset().unwrap();
+        for _ in 0..3 {
+            let mut read = FdSet::from_iter([&b]);
+            assert_eq!(select(Some(&mut read), None, None, Some(Duration::ZERO)), Ok(1));
+        }
+        stays_unset(&event);
+        assert_eq!(record(&b), NetEvents::READ);
+    });
+}

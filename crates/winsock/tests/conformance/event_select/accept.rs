@@ -1,0 +1,260 @@
+//! NE-08 to NE-10, IN-01, AS-08: FD_ACCEPT, once until an accept, and what an accepted socket has from its listener.
+
+use crate::delivery::{both, event, is_set, set_soon, stays_unset};
+use crate::harness::{
+    NOTHING, SILENCE, SOON, fails, families, listener, next_end, pending, port_with, promise, readable,
+    stream,
+};
+use doorbell_winsock::error::WSAEWOULDBLOCK;
+use doorbell_winsock::overlapped::{ToEvent, ToPort};
+use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::socket::SocketId;
+use doorbell_winsock::{Family, NetEvents, Socket, Wait, wait_any};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+fn client(address: SocketAddr) -> Socket {
+    let client = stream(Family::of(&address));
+    client.connect(address).unwrap();
+    client
+}
+
+// W test_accept_events.
+both!(ne_08_a_connection_is_told_once_until_an_accept, |tell| {
+    for family in families() {
+        let (listener, address) = listener(family);
+        let (quiet, _) = crate::harness::listener(family);
+        tell.select(&listener, NetEvents::ACCEPT);
+        tell.select(&quiet, NetEvents::ACCEPT);
+        for _ in 0..3 {
+            let _first = client(address);
+            tell.tells(&listener, NetEvents::ACCEPT);
+            let _more = [client(address), client(address)];
+            tell.nothing();
+            let mut accepted = vec![listener.accept().unwrap()];
+            tell.tells(&listener, NetEvents::ACCEPT);
+            accepted.push(listener.accept().unwrap());
+            tell.tells(&listener, NetEvents::ACCEPT);
+            accepted.push(listener.accept().unwrap());
+            tell.nothing();
+            fails(listener.accept(), &[WSAEWOULDBLOCK]);
+        }
+        tell.end(&listener);
+        tell.end(&quiet);
+    }
+});
+
+// W test_accept_events.
+both!(ne_09_a_connection_that_waits_already_is_told_at_once, |tell| {
+    for accepted_before in [false, true] {
+        let (listener, address) = listener(Family::V4);
+        let _client = client(address);
+        readable(&listener);
+        let accepted = accepted_before.then(|| listener.accept().unwrap());
+        tell.select(&listener, NetEvents::ACCEPT);
+        if accepted.is_none() {
+            tell.tells(&listener, NetEvents::ACCEPT);
+        }
+        tell.nothing();
+        tell.end(&listener);
+    }
+});
+
+// D WSAEventSelect: listening may begin after selecting.
+both!(ne_09_a_socket_that_listens_later_tells_then, |tell| {
+    let socket = stream(Family::V4);
+    tell.select(&socket, NetEvents::ACCEPT);
+    socket.bind(crate::harness::any(Family::V4)).unwrap();
+    tell.nothing();
+    socket.listen(5).unwrap();
+    tell.nothing();
+    let _client = client(socket.local_addr().unwrap());
+    tell.tells(&socket, NetEvents::ACCEPT);
+    socket.accept().unwrap();
+    tell.nothing();
+});
+
+// W test_accept_events.
+both!(ne_10_a_connection_that_an_operation_takes_is_not_told, |tell| {
+    let (listener, address) = listener(Family::V4);
+    let port = port_with(&[(&listener, 1)]);
+    tell.select(&listener, NetEvents::ACCEPT);
+    for _ in 0..3 {
+        let socket = Socket::for_accept(Family::V4).unwrap();
+        pending(listener.accept_ex(&socket, NOTHING, ToPort));
+        let _first = client(address);
+        assert_eq!(next_end(&port).result(), Ok(0));
+        tell.nothing();
+        let _second = client(address);
+        tell.tells(&listener, NetEvents::ACCEPT);
+        listener.accept().unwrap();
+        tell.nothing();
+    }
+});
+
+// D AcceptEx, WSAEventSelect: one wait for the end of an operation and for network events.
+#[test]
+fn ne_10_one_wait_for_an_operation_and_a_selection() {
+    promise(|| {
+        let (done, news) = (event(), event());
+        let (listener, address) = listener(Family::V4);
+        listener.event_select(Some(&news), NetEvents::ACCEPT).unwrap();
+        let events = [news.clone(), done.clone()];
+        let wait = |limit| wait_any(&events, Some(limit), Alertable::No);
+        for _ in 0..5 {
+            let socket = Socket::for_accept(Family::V4).unwrap();
+            let op = listener.accept_ex(&socket, NOTHING, ToEvent(&done)).unwrap();
+            let first = client(address);
+            assert_eq!(wait(SOON), Ok(Wait::Index(1)));
+            let accepted = op.take().take_accepted().expect("the accepted socket");
+            assert_eq!(accepted.peer_addr(), first.local_addr());
+            done.reset().unwrap();
+            let second = client(address);
+            assert_eq!(wait(SOON), Ok(Wait::Index(0)));
+            assert_eq!(listener.enum_network_events(Some(&news)).unwrap().events, NetEvents::ACCEPT);
+            let (accepted, from) = listener.accept().unwrap();
+            assert_eq!((Ok(from), accepted.peer_addr()), (second.local_addr(), second.local_addr()));
+        }
+        assert_eq!(wait(SILENCE), Ok(Wait::TimedOut));
+    });
+}
+
+// D WSAEventSelect; W test_accept_events.
+both!(in_01_an_accepted_socket_has_the_selection_of_its_listener, |tell| {
+    for family in families() {
+        let (listener, address) = listener(family);
+        let mask = NetEvents::ACCEPT | NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE;
+        tell.select(&listener, mask);
+        let a = client(address);
+        tell.tells(&listener, NetEvents::ACCEPT);
+        let (b, _) = listener.accept().unwrap();
+        tell.inherited(&b);
+        tell.tells(&b, NetEvents::WRITE);
+        tell.nothing();
+        // It does not block (MO-07), and the mode cannot be taken back (MO-02).
+        fails(b.recv(&mut [0; 4]), &[WSAEWOULDBLOCK]);
+        b.set_nonblocking(false).unwrap_err();
+        a.send(b"x").unwrap();
+        tell.tells(&b, NetEvents::READ);
+        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        a.close().unwrap();
+        tell.tells(&b, NetEvents::CLOSE);
+        tell.nothing();
+        tell.end(&listener);
+        tell.end(&b);
+    }
+});
+
+// D accept: what was there before the accept is told as well.
+both!(in_01_what_came_before_the_accept_is_told, |tell| {
+    let (listener, address) = listener(Family::V4);
+    tell.select(&listener, NetEvents::ACCEPT | NetEvents::READ | NetEvents::CLOSE);
+    let a = client(address);
+    a.send(b"abc").unwrap();
+    a.close().unwrap();
+    tell.tells(&listener, NetEvents::ACCEPT);
+    let (b, _) = listener.accept().unwrap();
+    tell.inherited(&b);
+    let (mut got, mut ended) = (Vec::new(), false);
+    while got.len() < 3 || !ended {
+        let told = tell.next(SOON).expect("what came before");
+        assert_eq!((told.socket, told.error), (b.id(), 0));
+        if told.event == NetEvents::READ {
+            let mut bytes = [0; 8];
+            let count = b.recv(&mut bytes).unwrap();
+            got.extend_from_slice(&bytes[..count]);
+        } else {
+            assert!(told.event == NetEvents::CLOSE && !ended, "{told:?}");
+            ended = true;
+        }
+    }
+    assert_eq!(got, b"abc");
+    tell.nothing();
+});
+
+// D accept: the accepted socket's selection is its own from then on.
+both!(in_01_it_may_be_selected_otherwise, |tell| {
+    let (listener, address) = listener(Family::V4);
+    tell.select(&listener, NetEvents::ACCEPT | NetEvents::READ);
+    let (a, c) = (client(address), client(address));
+    tell.tells(&listener, NetEvents::ACCEPT);
+    let (b, _) = listener.accept().unwrap();
+    tell.inherited(&b);
+    tell.tells(&listener, NetEvents::ACCEPT);
+    let (d, _) = listener.accept().unwrap();
+    tell.inherited(&d);
+    tell.end(&b);
+    tell.nothing();
+    a.send(b"x").unwrap();
+    c.send(b"x").unwrap();
+    tell.tells(&d, NetEvents::READ);
+    tell.nothing();
+    // And the listener's is what it was.
+    let _e = client(address);
+    tell.tells(&listener, NetEvents::ACCEPT);
+});
+
+// D WSAEventSelect: "any accepted socket shares the listener's event object".
+#[test]
+fn in_01_the_event_object_is_the_listeners() {
+    promise(|| {
+        let event = event();
+        let (listener, address) = listener(Family::V4);
+        listener.event_select(Some(&event), NetEvents::ACCEPT | NetEvents::READ).unwrap();
+        let a = client(address);
+        set_soon(&event);
+        let (b, _) = listener.accept().unwrap();
+        event.reset().unwrap();
+        assert!(listener.enum_network_events(None).unwrap().events.is_empty());
+        stays_unset(&event);
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        // Whoever enumerates resets it for both.
+        assert!(listener.enum_network_events(Some(&event)).unwrap().events.is_empty());
+        assert!(!is_set(&event));
+        assert_eq!(b.enum_network_events(None).unwrap().events, NetEvents::READ);
+    });
+}
+
+// D WSAAsyncSelect, WSAEventSelect: many at once, each with the listener's selection.
+both!(in_01_a_hundred_clients_at_once, |tell| {
+    const CLIENTS: usize = 100;
+    let (listener, address) = listener(Family::V4);
+    tell.select(&listener, NetEvents::ACCEPT | NetEvents::READ | NetEvents::CLOSE);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            let client = client(address);
+            client.send(&[number as u8]).unwrap();
+            client
+        })
+        .collect();
+    let mut served: HashMap<SocketId, (Socket, Vec<u8>)> = HashMap::new();
+    while served.values().filter(|(_, got)| got.len() == 1).count() < CLIENTS {
+        let told = tell.next(SOON).expect("a client or its byte");
+        if told.socket == listener.id() {
+            assert_eq!(told.event, NetEvents::ACCEPT);
+            let (socket, _) = listener.accept().unwrap();
+            tell.inherited(&socket);
+            served.insert(socket.id(), (socket, Vec::new()));
+        } else {
+            assert_eq!(told.event, NetEvents::READ);
+            let (socket, got) = served.get_mut(&told.socket).expect("one that was accepted");
+            let mut bytes = [0; 4];
+            let count = socket.recv(&mut bytes).unwrap();
+            got.extend_from_slice(&bytes[..count]);
+        }
+    }
+    let mut bytes: Vec<_> = served.values().map(|(_, got)| got[0]).collect();
+    bytes.sort_unstable();
+    assert!(bytes.into_iter().eq(0..CLIENTS as u8));
+    tell.nothing();
+    for client in &clients {
+        client.close().unwrap();
+    }
+    let mut ended = std::collections::HashSet::new();
+    while ended.len() < CLIENTS {
+        let told = tell.next(SOON).expect("an end");
+        assert!(told.event == NetEvents::CLOSE && ended.insert(told.socket), "{told:?}");
+    }
+    tell.nothing();
+});
