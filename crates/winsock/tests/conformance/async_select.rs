@@ -8,15 +8,12 @@ use crate::harness::{
     stream,
 };
 use doorbell_winsock::async_select::{WM_USER, WM_USER_MAX};
-use doorbell_winsock::error::{
-    ERROR_INVALID_PARAMETER, WSAECONNREFUSED, WSAEINVAL, WSAENOTSOCK, WSAEWOULDBLOCK,
-};
+use doorbell_winsock::error::{ERROR_INVALID_PARAMETER, WSAECONNREFUSED, WSAENOTSOCK, WSAEWOULDBLOCK};
 use doorbell_winsock::socket::SocketId;
 use doorbell_winsock::{Family, Message, MessageQueue, NetEvents, Socket, Window};
 use std::collections::HashSet;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
 
 /// The two ids of these tests.
 const ONE: u32 = WM_USER + 1;
@@ -469,34 +466,5 @@ fn as_13_a_window_serves_any_number_of_sockets() {
             }
         }
         nothing(&queue);
-    });
-}
-
-// D WSAAsyncSelect.
-#[test]
-fn as_15_a_window_that_is_gone_is_refused() {
-    promise(|| {
-        let gone = MessageQueue::new().unwrap().window();
-        let (_a, b) = pair();
-        fails(b.async_select(&gone, ONE, NetEvents::READ), &[WSAEINVAL]);
-    });
-}
-
-// D WSAAsyncSelect: a socket outlives the window that it was registered with.
-#[test]
-fn as_15_a_socket_outlives_its_window() {
-    promise(|| {
-        let (a, b) = pair();
-        let queue = MessageQueue::new().unwrap();
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        drop(queue);
-        a.send(b"x").unwrap();
-        arrived(&b, 1);
-        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        let queue = MessageQueue::new().unwrap();
-        a.send(b"yz").unwrap();
-        b.async_select(&queue.window(), TWO, NetEvents::READ).unwrap();
-        next(&queue, TWO, &b, NetEvents::READ, 0);
-        assert_eq!(queue.get(Some(Duration::ZERO)), Ok(None));
     });
 }

@@ -1,9 +1,11 @@
-//! AS-10, AS-14: the queue of a window: its order, its threads, its limit.
+//! AS-10, AS-14, AS-15: the queue of a window: its order, its threads, its limit, its end.
 
 use super::{ONE, TWO, next, nothing};
 use crate::harness::{SILENCE, SOON, arrived, fails, pair, promise};
 use doorbell_winsock::async_select::{MESSAGES_MAX, WM_USER, WM_USER_MAX};
-use doorbell_winsock::error::{ERROR_INVALID_PARAMETER, ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA};
+use doorbell_winsock::error::{
+    ERROR_INVALID_PARAMETER, ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, WSAEINVAL,
+};
 use doorbell_winsock::routine::{Alertable, ThreadHandle, sleep_ex};
 use doorbell_winsock::{Message, MessageQueue, NetEvents, Wait};
 use std::collections::HashMap;
@@ -280,5 +282,34 @@ fn as_15_posting_to_a_window_that_is_gone_is_refused() {
         assert_eq!(next.get(ZERO), Ok(None));
         let of_a_thread = thread::spawn(|| MessageQueue::new().unwrap().window()).join().unwrap();
         fails(of_a_thread.post(ONE, 0, 0), &[ERROR_INVALID_WINDOW_HANDLE]);
+    });
+}
+
+// D WSAAsyncSelect.
+#[test]
+fn as_15_a_window_that_is_gone_is_refused() {
+    promise(|| {
+        let gone = MessageQueue::new().unwrap().window();
+        let (_a, b) = pair();
+        fails(b.async_select(&gone, ONE, NetEvents::READ), &[WSAEINVAL]);
+    });
+}
+
+// D WSAAsyncSelect: a socket outlives the window that it was registered with.
+#[test]
+fn as_15_a_socket_outlives_its_window() {
+    promise(|| {
+        let (a, b) = pair();
+        let queue = MessageQueue::new().unwrap();
+        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
+        drop(queue);
+        a.send(b"x").unwrap();
+        arrived(&b, 1);
+        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        let queue = MessageQueue::new().unwrap();
+        a.send(b"yz").unwrap();
+        b.async_select(&queue.window(), TWO, NetEvents::READ).unwrap();
+        next(&queue, TWO, &b, NetEvents::READ, 0);
+        assert_eq!(queue.get(ZERO), Ok(None));
     });
 }
