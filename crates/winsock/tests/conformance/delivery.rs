@@ -3,7 +3,7 @@
 //! The body of such a test is one closure over a [`Delivery`] and does not know which it has; [`both`] makes two tests
 //! of it.
 
-use crate::harness::{SILENCE, SOON, known_on_wine, promise};
+use crate::harness::{SOON, known_on_wine, promise};
 use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::SocketId;
@@ -11,6 +11,9 @@ use doorbell_winsock::{Event, Message, MessageQueue, NetEvents, Socket, Wait, wa
 use std::collections::VecDeque;
 use std::slice;
 use std::time::{Duration, Instant};
+
+/// The window in which nothing may be told; many bodies have several, twice.
+pub(crate) const QUIET: Duration = Duration::from_millis(100);
 
 /// The id of all messages of a [`Delivery`].
 const ID: u32 = doorbell_winsock::async_select::WM_USER + 77;
@@ -177,7 +180,7 @@ impl Delivery {
     /// Nothing is told.
     #[track_caller]
     pub(crate) fn nothing(&mut self) {
-        if let Some(told) = self.next(SILENCE) {
+        if let Some(told) = self.next(QUIET) {
             panic!("{told:?} instead of nothing");
         }
     }
@@ -185,7 +188,7 @@ impl Delivery {
     /// At most this is told of this socket: whether it was.
     #[track_caller]
     pub(crate) fn at_most(&mut self, socket: &Socket, event: NetEvents) -> bool {
-        match self.next(SILENCE) {
+        match self.next(QUIET) {
             None => false,
             Some(told) => {
                 assert_eq!(told, Told { socket: socket.id(), event, error: 0 });
@@ -245,5 +248,5 @@ pub(crate) fn set_soon(event: &Event) {
 /// It stays unset.
 #[track_caller]
 pub(crate) fn stays_unset(event: &Event) {
-    assert_eq!(wait(event, Some(SILENCE)), Wait::TimedOut, "it was set");
+    assert_eq!(wait(event, Some(QUIET)), Wait::TimedOut, "it was set");
 }

@@ -2,14 +2,12 @@
 
 use crate::delivery::{both, event, is_set, set_soon, stays_unset};
 use crate::harness::{
-    NOTHING, SILENCE, SOON, fails, families, listener, next_end, pending, port_with, promise, readable,
-    stream,
+    NOTHING, SOON, fails, families, listener, next_end, pending, port_with, promise, readable, stream,
 };
 use doorbell_winsock::error::WSAEWOULDBLOCK;
-use doorbell_winsock::overlapped::{ToEvent, ToPort};
-use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::SocketId;
-use doorbell_winsock::{Family, NetEvents, Socket, Wait, wait_any};
+use doorbell_winsock::{Family, NetEvents, Socket};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -26,7 +24,7 @@ both!(ne_08_a_connection_is_told_once_until_an_accept, |tell| {
         let (quiet, _) = crate::harness::listener(family);
         tell.select(&listener, NetEvents::ACCEPT);
         tell.select(&quiet, NetEvents::ACCEPT);
-        for _ in 0..3 {
+        for _ in 0..2 {
             let _first = client(address);
             tell.tells(&listener, NetEvents::ACCEPT);
             let _more = [client(address), client(address)];
@@ -79,7 +77,7 @@ both!(ne_10_a_connection_that_an_operation_takes_is_not_told, |tell| {
     let (listener, address) = listener(Family::V4);
     let port = port_with(&[(&listener, 1)]);
     tell.select(&listener, NetEvents::ACCEPT);
-    for _ in 0..3 {
+    for _ in 0..2 {
         let socket = Socket::for_accept(Family::V4).unwrap();
         pending(listener.accept_ex(&socket, NOTHING, ToPort));
         let _first = client(address);
@@ -91,33 +89,6 @@ both!(ne_10_a_connection_that_an_operation_takes_is_not_told, |tell| {
         tell.nothing();
     }
 });
-
-// D AcceptEx, WSAEventSelect: one wait for the end of an operation and for network events.
-#[test]
-fn ne_10_one_wait_for_an_operation_and_a_selection() {
-    promise(|| {
-        let (done, news) = (event(), event());
-        let (listener, address) = listener(Family::V4);
-        listener.event_select(Some(&news), NetEvents::ACCEPT).unwrap();
-        let events = [news.clone(), done.clone()];
-        let wait = |limit| wait_any(&events, Some(limit), Alertable::No);
-        for _ in 0..5 {
-            let socket = Socket::for_accept(Family::V4).unwrap();
-            let op = listener.accept_ex(&socket, NOTHING, ToEvent(&done)).unwrap();
-            let first = client(address);
-            assert_eq!(wait(SOON), Ok(Wait::Index(1)));
-            let accepted = op.take().take_accepted().expect("the accepted socket");
-            assert_eq!(accepted.peer_addr(), first.local_addr());
-            done.reset().unwrap();
-            let second = client(address);
-            assert_eq!(wait(SOON), Ok(Wait::Index(0)));
-            assert_eq!(listener.enum_network_events(Some(&news)).unwrap().events, NetEvents::ACCEPT);
-            let (accepted, from) = listener.accept().unwrap();
-            assert_eq!((Ok(from), accepted.peer_addr()), (second.local_addr(), second.local_addr()));
-        }
-        assert_eq!(wait(SILENCE), Ok(Wait::TimedOut));
-    });
-}
 
 // D WSAEventSelect; W test_accept_events.
 both!(in_01_an_accepted_socket_has_the_selection_of_its_listener, |tell| {
