@@ -3,14 +3,19 @@
 //!
 //! The seed is printed; `DOORBELL_STRESS_SEED=n` repeats a run's choices, `DOORBELL_STRESS_OPERATIONS=n` makes it longer.
 
+mod threads;
+
 use doorbell_winsock::overlapped::{IoBuf, IoBufMut, Refused, Segment, Segments, ToPort};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{CompletionPort, Family, Kind, Packet, Shutdown, Socket, Started, host, startup};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// The descriptors that are open are the whole process's, so the tests of this file take turns.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A buffer that knows how many of its kind live.
 struct Counted {
@@ -183,6 +188,7 @@ fn every_operation_ends_once_and_every_buffer_comes_back() {
     // Under Wine every call passes through one server process, which is some forty times slower.
     let operations = number("DOORBELL_STRESS_OPERATIONS").unwrap_or(if wine { 4_000 } else { 200_000 });
     println!("seed {seed}, {operations} operations, backend {}", startup::backend());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = {
         // The guard and other things that stay are there before the count.
         drop(World::new(2));
