@@ -6,9 +6,11 @@ mod again;
 mod close;
 mod connect;
 mod mode;
+mod one_wait;
 mod progress;
 mod reads;
 mod stale;
+mod threads;
 mod urgent;
 mod writes;
 
@@ -395,5 +397,49 @@ fn se_18_select_neither_takes_a_network_event_nor_raises_it_again() {
         }
         stays_unset(&event);
         assert_eq!(record(&b), NetEvents::READ);
+    });
+}
+
+// D WSAEventSelect, CloseHandle: the system keeps what it needs of it.
+#[test]
+fn es_12_an_event_object_that_is_gone_harms_nothing() {
+    promise(|| {
+        for close in [false, true] {
+            let gone = event();
+            let (a, b) = selected_pair(&gone, NetEvents::READ);
+            if close {
+                gone.close().unwrap();
+            }
+            drop(gone);
+            a.send(b"x").unwrap();
+            arrived(&b, 1);
+            let event = event();
+            b.event_select(Some(&event), NetEvents::READ).unwrap();
+            assert_eq!(next_record(&b, &event), NetEvents::READ);
+            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        }
+    });
+}
+
+// D WSADuplicateSocket (CL-06): the two are one socket.
+#[test]
+fn cl_06_a_selection_outlives_one_of_two_duplicates() {
+    promise(|| {
+        let event = event();
+        let (a, b) = selected_pair(&event, NetEvents::READ | NetEvents::CLOSE);
+        let twin = b.duplicate().unwrap();
+        a.send(b"xy").unwrap();
+        assert_eq!(next_record(&twin, &event), NetEvents::READ);
+        arrived(&b, 2);
+        assert_eq!(twin.recv(&mut [0; 1]), Ok(1));
+        assert_eq!(next_record(&b, &event), NetEvents::READ);
+        b.close().unwrap();
+        stays_unset(&event);
+        assert_eq!(twin.recv(&mut [0; 1]), Ok(1));
+        a.send(b"z").unwrap();
+        assert_eq!(next_record(&twin, &event), NetEvents::READ);
+        assert_eq!(twin.recv(&mut [0; 1]), Ok(1));
+        a.close().unwrap();
+        assert_eq!(next_record(&twin, &event), NetEvents::CLOSE);
     });
 }

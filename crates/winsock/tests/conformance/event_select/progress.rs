@@ -4,7 +4,7 @@
 //! The peers belong to the standard library, so nothing that they do drives anything of ours.
 
 use crate::delivery::{event, set_soon, stays_unset};
-use crate::harness::{SOON, promise, stream, within};
+use crate::harness::{SETTLE, SOON, compute, listener, promise, stream, within};
 use doorbell_winsock::async_select::WM_USER;
 use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::{Event, Family, Message, MessageQueue, NetEvents, Socket};
@@ -146,18 +146,13 @@ fn as_14_it_is_told_when_the_registering_thread_is_gone() {
     told_by_message(Then::IsGone);
 }
 
-// D WSAEventSelect: the socket is the listener's thread's, the clients are others'.
-#[test]
-fn in_01_an_accepted_socket_is_told_of_while_its_listeners_thread_computes() {
-    promise(|| {
+fn accepted(then: Then) {
+    promise(move || {
         let event = event();
-        let listener = stream(Family::V4);
-        listener.bind(crate::harness::any(Family::V4)).unwrap();
-        listener.listen(5).unwrap();
-        let address = listener.local_addr().unwrap();
+        let (listener, address) = listener(Family::V4);
         let (ours, its) = (listener.clone(), event.clone());
         let select = move || ours.event_select(Some(&its), MASK | NetEvents::ACCEPT).unwrap();
-        meanwhile(Then::Computes, select, move || {
+        meanwhile(then, select, move || {
             for _ in 0..5 {
                 let mut client = TcpStream::connect(address).unwrap();
                 recorded(&listener, &event, NetEvents::ACCEPT);
@@ -173,6 +168,59 @@ fn in_01_an_accepted_socket_is_told_of_while_its_listeners_thread_computes() {
     });
 }
 
+// D WSAEventSelect: the selection is the listener's, whose thread is elsewhere.
+#[test]
+fn in_01_an_accepted_socket_is_told_of_while_its_listeners_thread_computes() {
+    accepted(Then::Computes);
+}
+
+// D WSAEventSelect.
+#[test]
+fn in_01_an_accepted_socket_is_told_of_when_its_listeners_thread_is_gone() {
+    accepted(Then::IsGone);
+}
+
+// D WSAAsyncSelect: the window's thread waits already when its first socket is registered.
+#[test]
+fn as_14_a_registration_reaches_a_pump_that_waits() {
+    promise(|| {
+        let queue = MessageQueue::new().unwrap();
+        let window = queue.window();
+        let (socket, mut peer) = foreign_pair();
+        let ours = socket.clone();
+        let registering = thread::spawn(move || {
+            thread::sleep(SETTLE);
+            ours.async_select(&window, WM_USER, MASK).unwrap();
+            thread::sleep(SETTLE);
+            peer.write_all(b"x").unwrap();
+            peer
+        });
+        let (id, event) = (WM_USER, NetEvents::READ);
+        let read = Message::Socket { id, socket: socket.id(), event, error: 0 };
+        assert_eq!(queue.get(Some(SOON)), Ok(Some(read)));
+        drop(registering.join().unwrap());
+    });
+}
+
+// D WSAEventSelect: another thread waits already for the event object of the first selection.
+#[test]
+fn es_01_a_selection_reaches_a_thread_that_waits() {
+    promise(|| {
+        let event = event();
+        let (socket, mut peer) = foreign_pair();
+        let waiting = {
+            let event = event.clone();
+            thread::spawn(move || set_soon(&event))
+        };
+        thread::sleep(SETTLE);
+        socket.event_select(Some(&event), MASK).unwrap();
+        thread::sleep(SETTLE);
+        peer.write_all(b"x").unwrap();
+        waiting.join().unwrap();
+        recorded(&socket, &event, NetEvents::READ);
+    });
+}
+
 // D WSAAsyncSelect: what is posted while the window's thread computes waits for it, and is stale by then (AS-07).
 #[test]
 fn as_14_it_is_posted_while_the_windows_thread_computes() {
@@ -181,7 +229,7 @@ fn as_14_it_is_posted_while_the_windows_thread_computes() {
         let (socket, mut peer) = foreign_pair();
         socket.async_select(&queue.window(), WM_USER, MASK).unwrap();
         peer.write_all(b"x").unwrap();
-        crate::harness::compute(Duration::from_millis(300));
+        compute(Duration::from_millis(300));
         assert_eq!(socket.recv(&mut [0; 4]), Ok(1));
         let (id, event) = (WM_USER, NetEvents::READ);
         let read = Message::Socket { id, socket: socket.id(), event, error: 0 };
