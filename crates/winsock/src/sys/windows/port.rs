@@ -6,7 +6,7 @@ use super::os::block::Block;
 use super::os::queue::{Arrival, Association, Queue};
 use super::socket::Socket;
 use super::startup::startup;
-use crate::error::ERROR_INVALID_PARAMETER;
+use crate::error::{ERROR_INVALID_PARAMETER, WAIT_TIMEOUT};
 use crate::port::Packet;
 use crate::routine::Alertable;
 use std::sync::Arc;
@@ -66,9 +66,16 @@ impl Port {
         if max == 0 {
             return Err(ERROR_INVALID_PARAMETER);
         }
-        let taken = self.queue().take(max, timeout, alertable == Alertable::Yes, |arrival| {
-            packets.extend(packet_of(arrival));
-        });
+        let mut each = |arrival| packets.extend(packet_of(arrival));
+        if alertable == Alertable::No {
+            return self.queue().take(max, timeout, false, each);
+        }
+        // Wine runs what is queued for the thread although a packet is there (CP-16), so that is looked for first.
+        match self.queue().take(max, Some(Duration::ZERO), false, &mut each) {
+            Err(WAIT_TIMEOUT) => {}
+            outcome => return outcome,
+        }
+        let taken = self.queue().take(max, timeout, true, each);
         resume_panic();
         taken
     }
