@@ -103,7 +103,7 @@ impl Record {
                 self.happened_if(seen.urgent && !seen.inline, NetEvents::OOB);
                 self.happened_if(seen.room, NetEvents::WRITE);
                 self.happened_if(seen.data, NetEvents::READ);
-                self.end = seen.end;
+                self.end = seen.end.or(self.end);
                 self.reached_end(seen.data);
             }
             // Linux calls such a socket ended and writable; to Winsock it is ready for nothing.

@@ -379,3 +379,6 @@ impl Selected {
 fn lock(selected: &Mutex<Selected>) -> MutexGuard<'_, Selected> {
     selected.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,192 @@
+//! What is Linux's own here: edges that other threads bring, descriptors that change under a selection, and what a
+//! close leaves behind. The promises of the calls stand in `tests/conformance`.
+
+use crate::async_select::{Message, MessageQueue, WM_USER};
+use crate::error::WSAEWOULDBLOCK;
+use crate::event_select::{Event, NetEvents, Wait, wait_any};
+use crate::overlapped::ToPort;
+use crate::port::CompletionPort;
+use crate::routine::Alertable;
+use crate::socket::{BACKLOG_MAX, Family, Kind, Socket};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_secs(5);
+
+fn listener() -> (Socket, SocketAddr) {
+    let listener = Socket::new(Family::V4, Kind::Stream).unwrap();
+    listener.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    listener.listen(BACKLOG_MAX).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+fn pair() -> (Socket, Socket) {
+    let (listener, address) = listener();
+    let client = Socket::new(Family::V4, Kind::Stream).unwrap();
+    client.connect(address).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn selected(mask: NetEvents) -> (Socket, Socket, Event) {
+    let (client, server) = pair();
+    let event = Event::new().unwrap();
+    server.event_select(Some(&event), mask).unwrap();
+    (client, server, event)
+}
+
+fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < SOON, "it never came to that");
+        thread::yield_now();
+    }
+}
+
+fn set_within(event: &Event, timeout: Duration) -> bool {
+    let waited = wait_any(std::slice::from_ref(event), Some(timeout), Alertable::No);
+    waited == Ok(Wait::Index(0))
+}
+
+#[test]
+fn an_edge_that_is_older_than_the_receive_tells_nothing() {
+    let (client, server, _event) = selected(NetEvents::READ);
+    // This thread waits nowhere, so the guard brings the edges while it receives.
+    for _ in 0..300 {
+        client.send(b"x").unwrap();
+        until(|| server.bytes_available().unwrap() > 0);
+        assert_eq!(server.recv(&mut [0; 8]), Ok(1));
+        assert_eq!(server.enum_network_events(None).unwrap().events, NetEvents::NONE);
+    }
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(server.enum_network_events(None).unwrap().events, NetEvents::NONE);
+}
+
+/// One thread waits, another receives, so each edge meets receives in progress; sooner or later all comes through.
+#[test]
+fn nothing_is_lost_between_the_thread_that_waits_and_the_one_that_receives() {
+    const BYTES: usize = 400_000;
+    let (client, server) = pair();
+    let (taken, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (calls, called) = std::sync::mpsc::channel::<()>();
+    let waiter = thread::spawn({
+        let (server, over) = (server.clone(), over.clone());
+        move || {
+            let event = Event::new().unwrap();
+            server.event_select(Some(&event), NetEvents::READ | NetEvents::CLOSE).unwrap();
+            while !over.load(SeqCst) {
+                assert!(set_within(&event, SOON), "an edge was lost");
+                if server.enum_network_events(Some(&event)).unwrap().contains(NetEvents::READ) {
+                    calls.send(()).unwrap();
+                }
+            }
+        }
+    });
+    let receiver = thread::spawn({
+        let (taken, over) = (taken.clone(), over.clone());
+        move || {
+            for () in called {
+                let mut buffer = [0; 700];
+                match server.recv(&mut buffer) {
+                    Ok(bytes) => taken.fetch_add(bytes, SeqCst),
+                    Err(error) => {
+                        assert_eq!(error.code(), WSAEWOULDBLOCK);
+                        continue;
+                    }
+                };
+                if taken.load(SeqCst) == BYTES {
+                    over.store(true, SeqCst);
+                }
+            }
+        }
+    });
+    for chunk in [[7; 500].as_slice(), &[7; 1500]].into_iter().cycle().take(BYTES / 1000) {
+        client.send(chunk).unwrap();
+    }
+    // The end comes behind everything, and lets the waiter see that it is over.
+    until(|| taken.load(SeqCst) == BYTES);
+    client.close().unwrap();
+    waiter.join().unwrap();
+    receiver.join().unwrap();
+}
+
+#[test]
+fn a_selection_stays_with_a_socket_that_becomes_an_accepted_one() {
+    let (listener, address) = listener();
+    let port = CompletionPort::new(0).unwrap();
+    port.associate(&listener, 0).unwrap();
+    let accept = Socket::for_accept(Family::V4).unwrap();
+    let event = Event::new().unwrap();
+    accept.event_select(Some(&event), NetEvents::ALL).unwrap();
+    listener.accept_ex(&accept, Vec::<u8>::new(), ToPort).unwrap();
+    assert!(!set_within(&event, Duration::from_millis(20)), "it is no connection yet");
+    let client = Socket::new(Family::V4, Kind::Stream).unwrap();
+    client.connect(address).unwrap();
+    port.get(Some(SOON)).unwrap();
+    assert_eq!(accept.enum_network_events(Some(&event)).unwrap().events, NetEvents::WRITE);
+    client.send(b"x").unwrap();
+    assert!(set_within(&event, SOON), "the set does not know the new descriptor");
+    assert_eq!(accept.enum_network_events(Some(&event)).unwrap().events, NetEvents::READ);
+}
+
+#[test]
+fn a_connect_ex_tells_as_a_connect_does() {
+    let (listener, address) = listener();
+    let port = CompletionPort::new(0).unwrap();
+    let (client, event) = (Socket::new(Family::V4, Kind::Stream).unwrap(), Event::new().unwrap());
+    port.associate(&client, 0).unwrap();
+    client.event_select(Some(&event), NetEvents::ALL).unwrap();
+    client.connect_ex(address, Vec::<u8>::new(), ToPort).unwrap();
+    port.get(Some(SOON)).unwrap();
+    let expected = NetEvents::CONNECT | NetEvents::WRITE;
+    assert_eq!(client.enum_network_events(Some(&event)).unwrap().events, expected);
+    listener.accept().unwrap().0.send(b"x").unwrap();
+    assert!(set_within(&event, SOON));
+    assert_eq!(client.enum_network_events(Some(&event)).unwrap().events, NetEvents::READ);
+}
+
+#[test]
+fn a_selection_of_messages_is_served_where_the_window_is() {
+    let (client, server) = pair();
+    let queue = MessageQueue::new().unwrap();
+    let window = queue.window();
+    let id = server.id();
+    // Another thread selects, and is gone when the data comes.
+    thread::spawn(move || server.async_select(&window, WM_USER, NetEvents::READ).map(|()| server))
+        .join()
+        .unwrap()
+        .map(|server| {
+            client.send(b"x").unwrap();
+            let read = Message::Socket { id: WM_USER, socket: id, event: NetEvents::READ, error: 0 };
+            assert_eq!(queue.get(Some(SOON)), Ok(Some(read)));
+            server.close().unwrap();
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_close_meets_every_call_and_leaves_nothing_behind() {
+    for round in 0..200 {
+        let (client, server, event) = selected(NetEvents::ALL);
+        let core = Arc::downgrade(server.sys.core().unwrap());
+        client.send(b"xyz").unwrap();
+        thread::scope(|scope| {
+            scope.spawn(
+                || {
+                    while server.event_select(Some(&event), NetEvents::from_bits(round % 64)).is_ok() {}
+                },
+            );
+            scope.spawn(|| while server.enum_network_events(Some(&event)).is_ok() {});
+            scope.spawn(|| {
+                let over = |error: crate::Error| error.code() != WSAEWOULDBLOCK;
+                while !server.recv(&mut [0; 1]).is_err_and(over) {}
+            });
+            server.close().unwrap();
+        });
+        drop(server);
+        until(|| core.upgrade().is_none());
+    }
+}
