@@ -55,7 +55,7 @@ fn set_within(event: &Event, timeout: Duration) -> bool {
 fn an_edge_that_is_older_than_the_receive_tells_nothing() {
     let (client, server, _event) = selected(NetEvents::READ);
     // This thread waits nowhere, so the guard brings the edges while it receives.
-    for _ in 0..300 {
+    for _ in 0..3000 {
         client.send(b"x").unwrap();
         until(|| server.bytes_available().unwrap() > 0);
         assert_eq!(server.recv(&mut [0; 8]), Ok(1));
