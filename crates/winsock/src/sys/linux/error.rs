@@ -12,9 +12,6 @@ use rustix::io::Errno;
 /// A result whose error is a Winsock code; the public row adds the name of the call.
 pub(crate) type Result<T> = std::result::Result<T, i32>;
 
-/// What rows that are not built answer.
-pub(crate) const REFUSED: i32 = WSAEOPNOTSUPP;
-
 /// The Winsock code that means the same. A code without a line here cannot come from a socket call with valid
 /// arguments; it is told as WSAEINVAL.
 pub(crate) fn wsa(errno: Errno) -> i32 {
