@@ -4,7 +4,7 @@
 //! accepting rests, as soon as it can be made.
 
 use crate::core::Core;
-use crate::door::{AtDoor, Gate, Newcomer};
+use crate::door::{AtDoor, Gate, Newcomer, Place};
 use crate::listener::Listener;
 use crate::peer::ready::Selects;
 use doorbell_winsock::event_select::NetEvents;
@@ -63,10 +63,10 @@ impl Gates {
         }
     }
 
-    /// When to try again to let somebody in, if accepting rests.
-    pub(crate) fn rest_until(&self, now: Instant) -> Option<Instant> {
-        let wanted = self.gates.iter().filter(|gate| gate.announced || gate.waiting.is_some());
-        wanted.filter_map(|gate| gate.gate.rests_until(&self.core, now)).min()
+    /// When to [let in](Gates::let_in) next, if nothing comes: at the end of a rest, or at once when somebody who was
+    /// announced could come in now. At a full door there is no such time; it rings.
+    pub(crate) fn next_try(&self, now: Instant) -> Option<Instant> {
+        self.gates.iter().filter_map(|gate| gate.next_try(&self.core, now)).min()
     }
 
     /// Nobody comes in any more.
@@ -78,6 +78,11 @@ impl Gates {
 }
 
 impl TellingGate {
+    fn next_try(&self, core: &Core, now: Instant) -> Option<Instant> {
+        let at = self.gate.rests_until(core, now).unwrap_or(now);
+        (self.waiting.is_some() || self.announced && Place::is_free(core)).then_some(at)
+    }
+
     fn next(&mut self, core: &Arc<Core>, now: Instant) -> Option<Newcomer> {
         if self.waiting.is_some() {
             let rests = self.gate.rests_until(core, now).is_some();

@@ -1,10 +1,10 @@
 //! Groups of connections that one thread can wait for at a time, and one more thread for each group when all are full.
 //!
-//! A wait takes 64 events (LI-01), and one of them is the thread's own, by which others wake it: 63 are left. A group whose
-//! clients have all gone stays, and its thread waits for the next ones.
+//! A wait takes 64 events (LI-01), and one of them is the thread's own, by which others wake it: 63 are left. A group that was
+//! started on demand ends with its last client.
 
 use crate::bell::{Bell, Wake};
-use crate::core::Core;
+use crate::core::{Core, Phase};
 use crate::inbox::Inbox;
 use crate::threads::Threads;
 use doorbell_winsock::event_select::{Event, WAIT_EVENTS_MAX, Wait, wait_any};
@@ -21,61 +21,71 @@ pub(crate) const SEATS: usize = WAIT_EVENTS_MAX - 1;
 pub(crate) struct Groups<T> {
     core: Arc<Core>,
     threads: Threads,
-    work: Work<T>,
-    groups: Mutex<Vec<Arc<Group<T>>>>,
+    prepare: Prepare<T>,
+    groups: Arc<Mutex<Vec<Arc<Group<T>>>>>,
 }
 
-/// What the thread of a group does, until it [may end](Group::may_end).
-type Work<T> = fn(&Arc<Core>, Arc<Group<T>>) -> Result<()>;
+/// Makes what the thread of a group needs, on that thread, so that nobody is given a seat who could not be served. Returns
+/// the thread's work, which ends when the group [may](Group::may_end).
+type Prepare<T> = fn(&Arc<Core>, Arc<Group<T>>) -> Result<Work>;
+
+pub(crate) type Work = Box<dyn FnOnce() -> Result<()>>;
 
 impl<T: Send + 'static> Groups<T> {
-    /// Starts so many groups, each with a thread that does `work`. Further ones are started on demand.
+    /// Starts so many groups, each with a thread of its own, which stay. Further ones are started on demand.
     pub(crate) fn start(
         core: &Arc<Core>,
         threads: &Threads,
         count: usize,
-        work: Work<T>,
+        prepare: Prepare<T>,
     ) -> Result<Groups<T>> {
-        let (core, threads) = (core.clone(), threads.clone());
-        let groups = Groups { core, threads, work, groups: Mutex::default() };
+        let groups = Groups { core: core.clone(), threads: threads.clone(), prepare, groups: Arc::default() };
         for _ in 0..count {
-            groups.start_one(&mut groups.groups())?;
+            groups.start_one(&mut lock(&groups.groups), true)?;
         }
+        let at_stop = groups.groups.clone();
+        core.on_stop(move || lock(&at_stop).iter().for_each(|group| group.bell.wake.ring()));
         Ok(groups)
     }
 
     /// Gives a newcomer a seat in the group with the most free ones; when all groups are full, in a new one.
     ///
     /// # Errors
-    /// The newcomer comes back with the reason when no thread can be started: accepting should rest.
-    pub(crate) fn place(&self, newcomer: T) -> std::result::Result<(), (T, Error)> {
-        let mut groups = self.groups();
-        let emptiest = groups.iter().min_by_key(|group| group.taken()).filter(|group| group.taken() < SEATS);
-        let group = match emptiest {
-            Some(group) => group.clone(),
-            None => match self.start_one(&mut groups) {
-                Ok(group) => group,
-                Err(error) => return Err((newcomer, error)),
-            },
-        };
-        group.taken.fetch_add(1, Ordering::Relaxed);
-        group.inbox.put(newcomer);
-        group.bell.wake.ring();
-        Ok(())
+    /// The newcomer comes back with the reason when no group can be started: accepting should rest.
+    pub(crate) fn place(&self, mut newcomer: T) -> std::result::Result<(), (T, Error)> {
+        let mut groups = lock(&self.groups);
+        loop {
+            let emptiest =
+                groups.iter().min_by_key(|group| group.taken()).filter(|group| group.taken() < SEATS);
+            let group = match emptiest {
+                Some(group) => group.clone(),
+                None => match self.start_one(&mut groups, false) {
+                    Ok(group) => group,
+                    Err(error) => return Err((newcomer, error)),
+                },
+            };
+            group.taken.fetch_add(1, Ordering::Relaxed);
+            match group.inbox.put(newcomer) {
+                Ok(()) => {
+                    group.bell.wake.ring();
+                    return Ok(());
+                }
+                // It has ended.
+                Err(back) => {
+                    newcomer = back;
+                    groups.retain(|other| !Arc::ptr_eq(other, &group));
+                }
+            }
+        }
     }
 
-    fn start_one(&self, groups: &mut Vec<Arc<Group<T>>>) -> Result<Arc<Group<T>>> {
+    fn start_one(&self, groups: &mut Vec<Arc<Group<T>>>, stays: bool) -> Result<Arc<Group<T>>> {
         let bell = Bell::new(&self.core, Event::new()?);
-        let group = Arc::new(Group { bell, inbox: Inbox::new(), taken: AtomicUsize::new(0) });
-        let (core, theirs, work) = (self.core.clone(), group.clone(), self.work);
-        self.threads.spawn("group", move || work(&core, theirs))?;
-        group.bell.ring_at_stop(&self.core);
+        let group = Arc::new(Group { bell, stays, inbox: Inbox::new(), taken: AtomicUsize::new(0) });
+        let (core, theirs, prepare) = (self.core.clone(), group.clone(), self.prepare);
+        self.threads.spawn_prepared("group", move || Ok(((), prepare(&core, theirs)?)))?;
         groups.push(group.clone());
         Ok(group)
-    }
-
-    fn groups(&self) -> MutexGuard<'_, Vec<Arc<Group<T>>>> {
-        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -83,6 +93,8 @@ impl<T: Send + 'static> Groups<T> {
 pub(crate) struct Group<T> {
     /// Its event stands at index 0 of the thread's wait. It is rung for newcomers, for post, and when the server stops.
     pub(crate) bell: Arc<Bell<Event>>,
+    /// Also when it is empty.
+    stays: bool,
     inbox: Inbox<T>,
     taken: AtomicUsize,
 }
@@ -98,15 +110,20 @@ impl<T> Group<T> {
         self.taken.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The server stops and the thread has no clients left: whether nobody is on the way to it either. Then it must end, since
-    /// whoever still comes is dropped.
-    pub(crate) fn may_end(&self) -> bool {
-        self.inbox.close_if_empty()
+    /// The thread has no clients left: whether it is to end, since the server stops or the group was started on demand, and
+    /// nobody is on the way to it. Then it must, as nobody is placed here any more.
+    pub(crate) fn may_end(&self, phase: Phase) -> bool {
+        (phase > Phase::Serving || !self.stays) && self.inbox.close_if_empty()
     }
 
     fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
+}
+
+/// Nothing of a service's runs under this lock, so a poisoned one is whole.
+fn lock<G>(mutex: &Mutex<G>) -> MutexGuard<'_, G> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One wait, and what comes of it: `serve` is given the index of every event that is set, each once, in their order. The

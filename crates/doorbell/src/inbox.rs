@@ -11,10 +11,14 @@ impl<T> Inbox<T> {
         Inbox(Mutex::new(Some(Vec::new())))
     }
 
-    /// Puts something behind what is there; drops it if nobody will look any more.
-    pub(crate) fn put(&self, thing: T) {
-        if let Some(things) = &mut *self.things() {
-            things.push(thing);
+    /// Puts something behind what is there; gives it back if nobody will look any more.
+    pub(crate) fn put(&self, thing: T) -> Result<(), T> {
+        match &mut *self.things() {
+            Some(things) => {
+                things.push(thing);
+                Ok(())
+            }
+            None => Err(thing),
         }
     }
 
@@ -45,12 +49,11 @@ mod tests {
     #[test]
     fn it_closes_only_when_nothing_is_there() {
         let inbox = Inbox::new();
-        inbox.put(1);
-        inbox.put(2);
+        assert_eq!((inbox.put(1), inbox.put(2)), (Ok(()), Ok(())));
         assert!(!inbox.close_if_empty());
         assert_eq!(inbox.take(), [1, 2]);
         assert!(inbox.close_if_empty());
-        inbox.put(3);
+        assert_eq!(inbox.put(3), Err(3));
         assert_eq!(inbox.take(), []);
     }
 }

@@ -6,7 +6,7 @@ use doorbell_winsock::Error;
 use doorbell_winsock::error::WSAENOBUFS;
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 
 /// Clones start threads of the same server: a model may keep one, for threads that it starts on demand.
@@ -20,8 +20,12 @@ pub(crate) struct Threads {
 struct Started {
     count: usize,
     /// Those that were not waited for yet.
-    handles: VecDeque<JoinHandle<Result<(), Error>>>,
+    handles: VecDeque<Handle>,
+    /// The first failure among those that were.
+    failed: Option<ServeError>,
 }
+
+type Handle = JoinHandle<Result<(), Error>>;
 
 impl Threads {
     pub(crate) fn new(core: &Arc<Core>) -> Threads {
@@ -43,6 +47,7 @@ impl Threads {
         };
         // Only want of memory or of threads can stop this, which is what WSAENOBUFS says.
         let mut started = self.started();
+        started.forget_ended();
         let handle = thread::Builder::new()
             .name(format!("{name}-{}", started.count))
             .spawn(run)
@@ -52,27 +57,65 @@ impl Threads {
         Ok(())
     }
 
+    /// Starts one that prepares itself, and waits for that. It gives something to the caller, and has its work before it.
+    pub(crate) fn spawn_prepared<T: Send + 'static, W: FnOnce() -> Result<(), Error>>(
+        &self,
+        name: &str,
+        prepare: impl FnOnce() -> Result<(T, W), Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (tell, told) = mpsc::channel();
+        self.spawn(name, move || {
+            // The caller waits, so somebody is told.
+            let _ = match prepare() {
+                Ok((given, work)) => {
+                    let _ = tell.send(Ok(given));
+                    return work();
+                }
+                Err(error) => tell.send(Err(error)),
+            };
+            Ok(())
+        })?;
+        told.recv().unwrap_or(Err(Error::new("create_thread", WSAENOBUFS)))
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.started().count
     }
 
     /// Waits for all, then tells of the first that failed.
     pub(crate) fn join(self) -> Result<(), ServeError> {
-        let mut outcome = Ok(());
         // One by one, since a thread may start others before it ends.
         let next = || self.started().handles.pop_front();
         while let Some(handle) = next() {
-            let ended = match handle.join() {
-                Ok(result) => result.map_err(ServeError::Winsock),
-                Err(panic) => Err(ServeError::Panicked(message_of(panic.as_ref()))),
-            };
-            outcome = outcome.and(ended);
+            let outcome = outcome_of(handle);
+            self.started().note(outcome);
         }
-        outcome
+        self.started().failed.take().map_or(Ok(()), Err)
     }
 
     fn started(&self) -> MutexGuard<'_, Started> {
         self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Started {
+    /// Lets go of those that have ended: until a thread is waited for it keeps its stack.
+    fn forget_ended(&mut self) {
+        let (ended, running): (VecDeque<_>, _) =
+            std::mem::take(&mut self.handles).into_iter().partition(JoinHandle::is_finished);
+        self.handles = running;
+        ended.into_iter().for_each(|handle| self.note(outcome_of(handle)));
+    }
+
+    fn note(&mut self, outcome: Result<(), ServeError>) {
+        self.failed = self.failed.take().or(outcome.err());
+    }
+}
+
+fn outcome_of(handle: Handle) -> Result<(), ServeError> {
+    match handle.join() {
+        Ok(result) => result.map_err(ServeError::Winsock),
+        Err(panic) => Err(ServeError::Panicked(message_of(panic.as_ref()))),
     }
 }
 

@@ -11,6 +11,7 @@ fn backend_of(model: &str) -> &'static str {
     match (backend(), model) {
         (Backend::Winsock, _) => "winsock",
         (_, "blocking" | "select") => "none",
+        (_, "async-select" | "event-select") => "epoll",
         (engine, _) => engine.name(),
     }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 pub(crate) const AT_MOST: Duration = Duration::from_secs(20);
 
 /// The models that are built.
-pub(crate) const BUILT: [&str; 3] = ["blocking", "select", "completion-port"];
+pub(crate) const BUILT: [&str; 5] = ["blocking", "select", "async-select", "event-select", "completion-port"];
 
 /// The command, with no setting from this environment but the backend, which the whole suite may be run under.
 pub(crate) fn doorbell(arguments: &[&str]) -> Command {

@@ -12,11 +12,9 @@ use crate::peer::ready::Selects;
 use crate::threads::Threads;
 use crate::wake::WakeWindow;
 use doorbell_winsock::async_select::{Message, MessageQueue, WM_USER, Window};
-use doorbell_winsock::error::ERROR_INVALID_WINDOW_HANDLE;
 use doorbell_winsock::event_select::NetEvents;
-use doorbell_winsock::{Error, Result, Socket};
+use doorbell_winsock::{Result, Socket};
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::Instant;
 
 pub(crate) const BUILT: Built =
@@ -32,19 +30,11 @@ fn launch(core: &Arc<Core>, mut listeners: Vec<Listener>, threads: &Threads) -> 
     for number in (0..core.settings.threads.unwrap_or(1)).rev() {
         let listeners = if number == 0 { std::mem::take(&mut listeners) } else { Vec::new() };
         let (core, theirs) = (core.clone(), others.clone());
-        let (tell, told) = mpsc::channel();
-        threads.spawn("window", move || match Procedure::create(&core, listeners, theirs) {
-            Ok(procedure) => {
-                let _ = tell.send(Ok(procedure.desk.clone()));
-                procedure.pump()
-            }
-            Err(error) => {
-                let _ = tell.send(Err(error));
-                Ok(())
-            }
+        let desk = threads.spawn_prepared("window", move || {
+            let procedure = Procedure::create(&core, listeners, theirs)?;
+            Ok((procedure.desk.clone(), || procedure.pump()))
         })?;
-        let lost = Error::new("create_window", ERROR_INVALID_WINDOW_HANDLE);
-        others.push(told.recv().unwrap_or(Err(lost))?);
+        others.push(desk);
     }
     Ok(())
 }
@@ -57,8 +47,10 @@ struct Desk {
 
 impl Desk {
     fn hand_over(&self, newcomer: Newcomer) {
-        self.inbox.put(newcomer);
-        self.bell.wake.ring();
+        // Closed at the end only: then the newcomer is dropped.
+        if self.inbox.put(newcomer).is_ok() {
+            self.bell.wake.ring();
+        }
     }
 }
 
@@ -102,7 +94,7 @@ impl Procedure {
         loop {
             // 3. Take the next message, and wait for it no longer than until the next timer or time-out.
             let now = Instant::now();
-            let next = self.house.next_call().into_iter().chain(self.gates.rest_until(now)).min();
+            let next = self.house.next_call().into_iter().chain(self.gates.next_try(now)).min();
             let message = self.queue.get(next.map(|at| at.saturating_duration_since(now)))?;
             self.handle(message, Instant::now());
             // 8. When it is to stop, the window goes with its last client.

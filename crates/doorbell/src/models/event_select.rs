@@ -5,13 +5,14 @@ use crate::bell::{Bell, Wake};
 use crate::core::{Core, Phase};
 use crate::door::Newcomer;
 use crate::gates::Gates;
-use crate::groups::{Group, Groups, wait_for_each};
+use crate::groups::{Group, Groups, Work, wait_for_each};
 use crate::house::House;
 use crate::listener::Listener;
 use crate::peer::ready::Selects;
 use crate::threads::Threads;
 use doorbell_winsock::event_select::{Event, NetEvents, wait_any};
 use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::socket::{Family, Kind};
 use doorbell_winsock::{Result, Socket};
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,7 +23,7 @@ pub(crate) const BUILT: Built =
 fn launch(core: &Arc<Core>, listeners: Vec<Listener>, threads: &Threads) -> Result<()> {
     // 1. A group, with a thread of its own; more of them if so many threads were asked for.
     let count = core.settings.threads.unwrap_or(1);
-    let groups = Groups::start(core, threads, count, |core, group| Guard::new(core, group).watch())?;
+    let groups = Groups::start(core, threads, count, Guard::prepare)?;
     // 2. A porter, who waits for all listening sockets with two events: one says that somebody is there, the other is his own.
     let (door, bell) = (Event::new()?, Bell::new(core, Event::new()?));
     bell.ring_at_stop(core);
@@ -52,8 +53,8 @@ impl Porter {
         let events = [self.bell.wake.clone(), self.door.clone()];
         while self.core.phase() == Phase::Serving {
             let now = Instant::now();
-            let rest = self.gates.rest_until(now).map(|at| at.saturating_duration_since(now));
-            wait_any(&events, rest, Alertable::No)?;
+            let next = self.gates.next_try(now).map(|at| at.saturating_duration_since(now));
+            wait_any(&events, next, Alertable::No)?;
             self.bell.wake.hush();
             // Reset before the records are read: what is recorded afterwards sets it again.
             self.door.reset()?;
@@ -85,9 +86,15 @@ struct Guard {
 }
 
 impl Guard {
-    fn new(core: &Arc<Core>, group: Arc<Group<Newcomer>>) -> Guard {
+    fn prepare(core: &Arc<Core>, group: Arc<Group<Newcomer>>) -> Result<Work> {
         let events = vec![group.bell.wake.clone()];
-        Guard { core: core.clone(), house: House::new(core), group, events, seats: Vec::new() }
+        let guard = Guard { core: core.clone(), house: House::new(core), group, events, seats: Vec::new() };
+        // What the system gives a thread to be told network events comes with its first selection: so it is there before anybody
+        // is let in. The socket is nobody's.
+        let nobody = Socket::new(Family::V4, Kind::Stream)?;
+        guard.events[0].select(&nobody, NetEvents::CLOSE)?;
+        nobody.close()?;
+        Ok(Box::new(|| guard.watch()))
     }
 
     fn watch(mut self) -> Result<()> {
@@ -105,8 +112,8 @@ impl Guard {
             // 8. Who wants to be called by now is called; who has gone leaves a free seat.
             self.house.call(Instant::now());
             self.free_seats();
-            // 9. When it is to stop, the guard ends with his last client.
-            if self.core.phase() > Phase::Serving && self.seats.is_empty() && self.group.may_end() {
+            // 9. The guard of a group that was started on demand ends with his last client; the others do when the server stops.
+            if self.seats.is_empty() && self.group.may_end(self.core.phase()) {
                 return Ok(());
             }
         }
