@@ -124,11 +124,9 @@ fn served_meanwhile(model: Model, others: usize) -> usize {
         // A thread for each, or any thread for any.
         Model::Blocking | Model::CompletionPort => others,
         // Shared out among the threads, about evenly.
-        Model::Select | Model::OverlappedRoutine => others / 2,
+        Model::Select | Model::AsyncSelect | Model::OverlappedRoutine => others / 2,
         // A thread for each group.
         Model::EventSelect | Model::OverlappedEvent => others - (GROUP - 1),
-        // A window belongs to one thread, and calls its procedure for one message after the other.
-        Model::AsyncSelect => 0,
     }
 }
 
