@@ -118,17 +118,24 @@ impl Thread {
     /// The block is leaked and expected here, the kernel is done with it, and it belongs to the caller.
     pub(crate) unsafe fn arrived(&self, block: *mut OperationBlock) {
         let mut state = lock(&self.state);
+        for expected in &mut state.by_event {
+            expected.arrived |= expected.block == block;
+        }
         if state.ended {
-            state.by_event.retain(|expected| expected.block != block);
+            let all = std::mem::take(&mut state.by_event).into_iter();
+            let (arrived, others) = all.partition::<Vec<_>, _>(|expected| expected.arrived);
+            state.by_event = others;
             drop(state);
-            // SAFETY: see above.
-            drop(unsafe { take_back(block.cast()) });
+            for expected in arrived {
+                // SAFETY: what has arrived is this thread's list's, and was taken out of it.
+                drop(unsafe { take_back(expected.block.cast()) });
+            }
             return;
         }
         let mut behind = HashSet::new();
-        state.by_event.retain_mut(|expected| {
-            expected.arrived |= expected.block == block;
+        state.by_event.retain(|expected| {
             if expected.arrived && !behind.contains(&expected.socket) {
+                // Refused only by a thread that was killed, and then nobody may touch the block any more.
                 // SAFETY: the call gets the block that it expects; it is its owner from here on.
                 unsafe { self.queue_raw(Some(by_event), expected.block.expose_provenance()) };
                 return false;

@@ -9,7 +9,7 @@ use super::super::error::{Result, check_system, last_system_error};
 use super::handle::{Handle, lock};
 use super::selection::Registered;
 use crate::async_select::{MESSAGES_MAX, Message, WM_USER, WM_USER_MAX};
-use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, WSAEINVAL};
+use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_MEMORY, ERROR_NOT_ENOUGH_QUOTA, WSAEINVAL};
 use crate::event_select::NetEvents;
 use crate::socket::SocketId;
 use std::collections::{HashMap, VecDeque};
@@ -48,28 +48,18 @@ impl WindowObject {
     pub(crate) fn new() -> Result<Arc<WindowObject>> {
         static OWN_MESSAGE: OnceLock<u32> = OnceLock::new();
         // SAFETY: a constant string.
-        let own_message =
-            *OWN_MESSAGE.get_or_init(|| unsafe { RegisterWindowMessageW(w!("doorbell-winsock")) });
-        let none = std::ptr::null_mut();
+        let register = || unsafe { RegisterWindowMessageW(w!("doorbell-winsock")) };
+        let own_message = *OWN_MESSAGE.get_or_init(register);
+        if own_message == 0 {
+            return Err(ERROR_NOT_ENOUGH_MEMORY);
+        }
         // Any class will do: messages are taken out of the queue and never dispatched.
-        // SAFETY: constant strings and plain numbers.
+        let (class, no_name, none) = (w!("STATIC"), std::ptr::null(), std::ptr::null_mut());
+        // SAFETY: a constant string and plain numbers.
         let hwnd = unsafe {
-            CreateWindowExW(
-                0,
-                w!("STATIC"),
-                std::ptr::null(),
-                0,
-                0,
-                0,
-                0,
-                0,
-                HWND_MESSAGE,
-                none,
-                none,
-                std::ptr::null(),
-            )
+            CreateWindowExW(0, class, no_name, 0, 0, 0, 0, 0, HWND_MESSAGE, none, none, std::ptr::null())
         };
-        if hwnd.is_null() || own_message == 0 {
+        if hwnd.is_null() {
             return Err(last_system_error());
         }
         Ok(Arc::new(WindowObject { hwnd: hwnd as usize, own_message, state: Mutex::default() }))
