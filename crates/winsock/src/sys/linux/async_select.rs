@@ -94,6 +94,8 @@ impl Drop for MessageQueue {
 
 impl Window {
     pub(crate) fn post(&self, id: u32, wparam: usize, lparam: isize) -> Result<()> {
+        // What happened before the post comes out before it (AS-10).
+        self.shared.home.look_in_its_place();
         let mut messages = self.shared.lock();
         match &mut *messages {
             None => Err(ERROR_INVALID_WINDOW_HANDLE),

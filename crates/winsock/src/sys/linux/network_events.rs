@@ -78,6 +78,11 @@ impl Socket {
         let domain = if mask.is_empty() { None } else { Some(home.selection()?) };
         learn_outcome(core);
         let mut selected = lock(core.selection.0.get_or_init(Box::default));
+        // What has happened until now is told as it was selected, seen or not (AS-03, ES-13).
+        if selected.domain.is_some() {
+            selected.look(core, fd);
+            selected.tell();
+        }
         // Whatever the mask (MO-01).
         core.set_nonblocking(true);
         // A connect before the first selection is told all the same (NE-21).

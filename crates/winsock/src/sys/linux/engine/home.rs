@@ -170,6 +170,19 @@ impl Home {
         sink.deliver();
     }
 
+    /// Takes what the sockets of its selection have to tell, if this thread does not wait for it. Any thread.
+    pub(in crate::sys::linux) fn look_in_its_place(&self) {
+        let Some(domain) = self.selection.get() else { return };
+        if !domain.is_used() || domain.pollers() > 0 {
+            return;
+        }
+        let mut sink = Sink::default();
+        if domain.look(&mut sink) {
+            domain.bell_heard();
+        }
+        sink.deliver();
+    }
+
     /// Blocks for at most `timeout` (`None` for ever), until somebody wakes this thread or its domains have something to
     /// tell, or for no reason. For the thread itself.
     pub(in crate::sys::linux) fn wait(&self, timeout: Option<Duration>) {

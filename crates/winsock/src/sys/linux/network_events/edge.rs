@@ -43,15 +43,17 @@ impl Edge {
     }
 
     /// In the words of the semantics. What an overlapped operation waits for is that operation's (NE-10, NE-11): when the
-    /// last of its line has ended the system is asked again.
+    /// last of its line has ended the system is asked again. A direction that was shut here has no events.
     pub(super) fn seen(self, core: &Core, fd: BorrowedFd<'_>, phase: Phase) -> Seen {
         let taken = core.queues.waits(Direction::Input);
         let filled = core.queues.waits(Direction::Output);
+        let (shut_receive, shut_send) = core
+            .ask(|connection| (connection.is_shut(Shutdown::Receive), connection.is_shut(Shutdown::Send)));
         let mut seen = Seen {
-            data: self.data && !taken,
+            data: self.data && !taken && !shut_receive,
             urgent: self.urgent && !taken,
             inline: core.oob_inline.load(SeqCst),
-            room: self.room && !filled,
+            room: self.room && !filled && !shut_send,
             end: None,
         };
         if core.kind == Kind::Datagram {
@@ -64,13 +66,10 @@ impl Edge {
         if phase != Phase::Connected {
             return seen;
         }
-        // Linux calls a connection writable whose sending was shut.
-        seen.room &= !core.ask(|connection| connection.is_shut(Shutdown::Send));
         // An operation that is to learn why the connection broke must not find the reason gone.
         if self.ended && !(taken || self.hung_up && filled) {
             let code = self.code(core, fd);
-            let shut = core.ask(|connection| connection.is_shut(Shutdown::Receive));
-            seen.data &= code == 0 && !shut && has_data(fd);
+            seen.data &= code == 0 && has_data(fd);
             seen.end = Some(code);
         }
         seen

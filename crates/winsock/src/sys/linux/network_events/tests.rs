@@ -190,3 +190,37 @@ fn a_close_meets_every_call_and_leaves_nothing_behind() {
         until(|| core.upgrade().is_none());
     }
 }
+
+/// Nobody waits here, so what comes is found by the calls themselves.
+#[test]
+fn what_happened_before_a_call_is_told_before_it() {
+    for _ in 0..100 {
+        let (client, server) = pair();
+        let queue = MessageQueue::new().unwrap();
+        let window = queue.window();
+        server.async_select(&window, WM_USER, NetEvents::READ).unwrap();
+        let arrives = || {
+            client.send(b"x").unwrap();
+            until(|| server.bytes_available().unwrap() > 0);
+        };
+        let read = Message::Socket { id: WM_USER, socket: server.id(), event: NetEvents::READ, error: 0 };
+        let posted = Message::Posted { id: WM_USER, wparam: 1, lparam: 2 };
+        // A look of this thread's own keeps the guard away for a while.
+        assert_eq!(queue.get(Some(Duration::ZERO)), Ok(None));
+        arrives();
+        window.post(WM_USER, 1, 2).unwrap();
+        assert_eq!([queue.get(None), queue.get(None)], [Ok(Some(read)), Ok(Some(posted))], "AS-10");
+        server.recv(&mut [0; 8]).unwrap();
+        arrives();
+        server.async_select(&window, WM_USER, NetEvents::NONE).unwrap();
+        assert_eq!(queue.get(Some(Duration::ZERO)), Ok(Some(read)), "AS-03");
+
+        let event = Event::new().unwrap();
+        server.recv(&mut [0; 8]).unwrap();
+        server.event_select(Some(&event), NetEvents::READ).unwrap();
+        arrives();
+        server.event_select(None, NetEvents::NONE).unwrap();
+        assert!(set_within(&event, Duration::ZERO), "ES-13");
+        assert_eq!(server.enum_network_events(None).unwrap().events, NetEvents::NONE);
+    }
+}
