@@ -65,6 +65,8 @@ struct Wire {
     /// The receive that is under way.
     receiving: Option<OpId>,
     sending: bool,
+    /// What that send had was taken at once, and the conversation knows: all that is still to come is the buffer.
+    is_taken: bool,
     connecting: Option<SocketAddr>,
     /// The receive buffer, unless a receive has it.
     buffer: Vec<u8>,
@@ -221,9 +223,14 @@ impl<C: Carrier> Peer<C> {
 
     fn send(&mut self, leg: Leg, now: Instant) {
         let buffer = self.talk.exchange.take_outgoing(leg);
+        let count = buffer.len();
         let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else { return };
         match self.carrier.send(&wire.socket, wire.tag, buffer) {
-            Ok(Started::Pending(_) | Started::Queued(_)) => wire.sending = true,
+            Ok(Started::Pending(_)) => wire.sending = true,
+            Ok(Started::Queued(_)) => {
+                (wire.sending, wire.is_taken) = (true, true);
+                self.talk.sent(leg, count, now);
+            }
             Ok(Started::Done(completion)) => self.hear(leg, completion, now),
             Err(refused) => self.lose(leg, refused.error, now),
         }
@@ -273,7 +280,9 @@ impl<C: Carrier> Peer<C> {
             }
             Operation::Send => {
                 wire.sending = false;
+                let was_taken = std::mem::take(&mut wire.is_taken);
                 match result {
+                    Ok(_) if was_taken => {}
                     Ok(count) => self.talk.sent(leg, count, now),
                     Err(error) => self.lose(leg, error, now),
                 }
@@ -324,6 +333,7 @@ impl Wire {
             tag,
             receiving: None,
             sending: false,
+            is_taken: false,
             connecting: None,
             buffer: Vec::new(),
             buffer_bytes: BUFFER_BYTES_MIN,
