@@ -146,9 +146,13 @@ impl Lobby {
         lock(&self.arrivals).clear();
     }
 
-    /// Every accept that was started has ended.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.entrances.iter().all(|entrance| lock(entrance).accepts == 0)
+    /// It was closed, and every accept that was started has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_over = |entrance: &Mutex<Entrance>| {
+            let entrance = lock(entrance);
+            entrance.closed && entrance.accepts == 0
+        };
+        self.entrances.iter().all(is_over)
     }
 }
 

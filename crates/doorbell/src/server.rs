@@ -64,9 +64,9 @@ impl Builder {
         self
     }
 
-    /// How many threads wait for connections. Without it each model takes its own number: the processors for select,
-    /// twice as many for a completion port, one for async-select; one that stays for event-select, which starts more when
-    /// they are needed; one a listener for blocking, where this number means nothing.
+    /// How many threads wait for connections. Without it each model takes its own number: the processors for select and
+    /// overlapped-routine, twice as many for a completion port, one for async-select; one that stays for event-select and
+    /// overlapped-event, which start more when they are needed; one a listener for blocking, where this number means nothing.
     pub fn threads(mut self, threads: usize) -> Builder {
         self.settings.threads = Some(threads);
         self

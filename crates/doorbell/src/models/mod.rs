@@ -10,6 +10,8 @@ pub mod async_select;
 pub mod blocking;
 pub mod completion_port;
 pub mod event_select;
+pub mod overlapped_event;
+pub mod overlapped_routine;
 pub mod select;
 
 /// What a model's file offers to the registry.
