@@ -142,3 +142,104 @@ pub(crate) fn wait_for_each(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Settings;
+    use doorbell_service::Discard;
+    use doorbell_winsock::error::WSAENOBUFS;
+    use std::sync::mpsc::{self, Receiver, Sender};
+    use std::thread::{self, ThreadId};
+    use std::time::Instant;
+
+    const SOON: Duration = Duration::from_secs(5);
+
+    /// Says on which thread it has a seat, and leaves when the other end of its second channel is dropped.
+    type Guest = (Sender<ThreadId>, Receiver<()>);
+
+    fn core() -> Arc<Core> {
+        Arc::new(Core::new(Box::new(Discard), Settings::default(), Box::new(|_| ())))
+    }
+
+    fn serve(core: &Arc<Core>, group: Arc<Group<Guest>>) -> Result<Work> {
+        let core = core.clone();
+        Ok(Box::new(move || {
+            let mut guests = Vec::new();
+            loop {
+                let patience = Some(Duration::from_millis(5));
+                wait_for_each(&[group.bell.wake.clone()], patience, |_| drop(group.bell.answer()))?;
+                for guest in group.newcomers() {
+                    guest.0.send(thread::current().id()).expect("the test listens");
+                    guests.push(guest);
+                }
+                guests.retain(|guest| {
+                    let leaves = guest.1.try_recv() == Err(mpsc::TryRecvError::Disconnected);
+                    if leaves {
+                        group.free_seat();
+                    }
+                    !leaves
+                });
+                if guests.is_empty() && group.may_end(core.phase()) {
+                    return Ok(());
+                }
+            }
+        }))
+    }
+
+    /// Returns the thread that a new guest has its seat on, and what keeps it there.
+    fn place(groups: &Groups<Guest>) -> (ThreadId, Sender<()>) {
+        let ((tell, told), (keep, kept)) = (mpsc::channel(), mpsc::channel());
+        assert!(groups.place((tell, kept)).is_ok());
+        (told.recv_timeout(SOON).unwrap(), keep)
+    }
+
+    fn comes_true(mut condition: impl FnMut() -> bool) -> bool {
+        let until = Instant::now() + SOON;
+        while !condition() {
+            if Instant::now() > until {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    #[test]
+    fn the_64th_starts_a_group_which_ends_with_its_last() {
+        let core = core();
+        let threads = Threads::new(&core);
+        let groups = Groups::start(&core, &threads, 1, serve).unwrap();
+        let mut full: Vec<_> = (0..SEATS).map(|_| place(&groups)).collect();
+        let first = full[0].0;
+        assert!(full.iter().all(|(thread, _)| *thread == first));
+        let other = place(&groups);
+        assert_ne!(other.0, first);
+        let [stays, ends] = [0, 1].map(|number| Arc::downgrade(&lock(&groups.groups)[number]));
+        drop(other);
+        assert!(comes_true(|| ends.strong_count() == 1), "nobody has it but the list");
+
+        // A seat that is free is taken before another group is started.
+        full.pop();
+        assert!(comes_true(|| stays.upgrade().is_some_and(|group| group.taken() < SEATS)));
+        assert_eq!((place(&groups).0, threads.count()), (first, 2));
+        assert_eq!(ends.strong_count(), 0);
+
+        drop(full);
+        assert!(comes_true(|| stays.upgrade().is_some_and(|group| group.taken() == 0)));
+        assert_eq!(place(&groups).0, first, "a group of the start stays");
+        core.stop_now();
+        threads.join().unwrap();
+    }
+
+    #[test]
+    fn who_finds_no_group_comes_back() {
+        let core = core();
+        let threads = Threads::new(&core);
+        let groups =
+            Groups::start(&core, &threads, 0, |_, _| Err(Error::new("create_thread", WSAENOBUFS))).unwrap();
+        let (newcomer, error) = groups.place(7).unwrap_err();
+        assert_eq!((newcomer, error.code()), (7, WSAENOBUFS));
+        threads.join().unwrap();
+    }
+}

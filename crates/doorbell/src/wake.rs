@@ -94,3 +94,33 @@ impl Wake for Event {
         let _ = self.reset();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_winsock::async_select::{MESSAGES_MAX, Message, MessageQueue};
+    use std::time::Duration;
+
+    #[test]
+    fn a_ring_that_a_full_queue_refuses_leaves_its_mark() {
+        let queue = MessageQueue::new().unwrap();
+        let wake = WakeWindow::new(queue.window());
+        for number in 0..MESSAGES_MAX {
+            queue.window().post(WM_BELL + 1, number, 0).unwrap();
+        }
+        wake.ring();
+        assert!(wake.is_rung());
+        for number in 0..MESSAGES_MAX {
+            let message = queue.get(Some(Duration::ZERO)).unwrap();
+            assert_eq!(message, Some(Message::Posted { id: WM_BELL + 1, wparam: number, lparam: 0 }));
+        }
+        assert_eq!(queue.get(Some(Duration::ZERO)).unwrap(), None);
+        assert!(wake.is_rung());
+        // It was looked for, and the next one is posted again: once, however often it is rung.
+        wake.hush();
+        (0..3).for_each(|_| wake.ring());
+        let bell = Message::Posted { id: WM_BELL, wparam: 0, lparam: 0 };
+        assert_eq!(queue.get(Some(Duration::ZERO)).unwrap(), Some(bell));
+        assert_eq!(queue.get(Some(Duration::ZERO)).unwrap(), None);
+    }
+}
