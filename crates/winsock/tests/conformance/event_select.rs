@@ -222,19 +222,26 @@ fn es_09_a_receive_before_enumerating_takes_the_record_back() {
     promise(|| {
         let event = event();
         let (a, b) = selected_pair(&event, NetEvents::READ);
-        for _ in 0..2 {
-            a.send(b"ab").unwrap();
+        for pieces in [&[8][..], &[1, 8], &[1, 1, 8]] {
+            a.send(b"abc").unwrap();
             set_soon(&event);
-            arrived(&b, 2);
-            assert_eq!(b.recv(&mut [0; 1]), Ok(1));
-            // Something is left, so it is recorded still, or again.
-            assert!(is_set(&event));
-            assert_eq!(record(&b), NetEvents::READ);
-            assert_eq!(b.recv(&mut [0; 8]), Ok(1));
+            arrived(&b, 3);
+            for piece in pieces {
+                b.recv(&mut vec![0; *piece]).unwrap();
+            }
             assert!(is_set(&event));
             assert_eq!(record(&b), NetEvents::NONE);
             event.reset().unwrap();
             stays_unset(&event);
+            // What comes next is recorded again. With something left it is recorded still, or again.
+            a.send(b"de").unwrap();
+            set_soon(&event);
+            arrived(&b, 2);
+            assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+            assert!(is_set(&event));
+            assert_eq!(record(&b), NetEvents::READ);
+            assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+            event.reset().unwrap();
         }
     });
 }
