@@ -242,7 +242,8 @@ impl Socket {
     /// mask ends the selection and leaves the socket non-blocking (MO-03). Does not block; any thread.
     ///
     /// # Errors
-    /// WSAENOTSOCK (10038); WSAEINVAL (10022) for events without an event object (ES-15).
+    /// WSAENOTSOCK (10038); WSAEINVAL (10022) for events without an event object (ES-15); ERROR_INVALID_HANDLE (6) for
+    /// one that is closed.
     #[doc(alias = "WSAEventSelect")]
     pub fn event_select(&self, event: Option<&Event>, mask: NetEvents) -> Result<()> {
         self.sys.event_select(event, mask).map_err(|code| Error::new("event_select", code))

@@ -383,9 +383,15 @@ fn es_15_what_is_refused() {
 fn es_15_a_closed_event_object_is_refused() {
     promise(|| {
         let (stands, closed) = (event(), event());
-        let (_a, b) = selected_pair(&stands, NetEvents::READ);
+        let (a, b) = selected_pair(&stands, NetEvents::READ);
         closed.close().unwrap();
         fails(b.enum_network_events(Some(&closed)), &[ERROR_INVALID_HANDLE]);
+        fails(b.event_select(Some(&closed), NetEvents::READ), &[ERROR_INVALID_HANDLE]);
+        // What was selected stands, and what is recorded is not lost.
+        a.send(b"x").unwrap();
+        set_soon(&stands);
+        fails(b.enum_network_events(Some(&closed)), &[ERROR_INVALID_HANDLE]);
+        assert_eq!(next_record(&b, &stands), NetEvents::READ);
     });
 }
 

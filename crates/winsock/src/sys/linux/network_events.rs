@@ -20,7 +20,7 @@ use super::error::Result;
 use super::os::epoll::Ready;
 use super::port::thread_number;
 use super::socket::{Core, Socket, WhoKnows};
-use crate::error::WSAEINVAL;
+use crate::error::{ERROR_INVALID_HANDLE, WSAEINVAL};
 use crate::event_select::{Event, NetEvents, NetworkEvents};
 use crate::semantics::connection::Phase;
 use crate::semantics::network_events::Record;
@@ -40,6 +40,7 @@ impl Socket {
         self.core()?;
         let target = match event {
             _ if mask.is_empty() => Target::Nobody,
+            Some(event) if event.sys.object().is_closed() => return Err(ERROR_INVALID_HANDLE),
             Some(event) => Target::Event(event.clone()),
             None => return Err(WSAEINVAL),
         };
