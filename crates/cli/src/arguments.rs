@@ -35,7 +35,7 @@ pub(crate) enum Command {
     /// Serve until told to stop
     #[command(after_help = SERVE_EXAMPLES, after_long_help = format!("{SERVE_SETTINGS}\n\n{SERVE_EXAMPLES}\n\n{EXIT_CODES}"))]
     Serve(Serve),
-    /// List the seven models: what each waits on, its limit, what it is on this system, whether it is built
+    /// List the seven models: what each waits on, its limit, and what it is on this system
     Models,
     /// Tell of a model: its story, its steps, its limit, and what its calls are on each system and on this one
     #[command(

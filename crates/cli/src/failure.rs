@@ -51,7 +51,6 @@ impl From<StartError> for Failure {
         let message = error.to_string();
         match error {
             StartError::Bind { .. } => Failure::Bind(message),
-            StartError::NotBuilt(_) => Failure::Unavailable(message),
             StartError::Winsock(error) if error.code() == WSASYSNOTREADY => Failure::Unavailable(message),
             StartError::Winsock(_) => Failure::Running(message),
             StartError::Config(_) => Failure::Usage(message),

@@ -16,10 +16,9 @@ pub(crate) fn models() -> Result<(), Failure> {
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(COLUMNS);
     }
-    table.set_header(["model", "waits on", "known limit", "is here", "built"]);
+    table.set_header(["model", "waits on", "known limit", "is here"]);
     for model in Model::ALL {
-        let built = if model.is_built() { "yes" } else { "not yet" };
-        table.add_row([model.name(), model.waits_on(), model.limit(), model.maps_to(), built]);
+        table.add_row([model.name(), model.waits_on(), model.limit(), model.maps_to()]);
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));

@@ -1,6 +1,5 @@
 //! Why a server does not start, or ends before it was told to.
 
-use crate::model::Model;
 use doorbell_winsock::Error;
 use std::fmt;
 use std::net::SocketAddr;
@@ -15,8 +14,6 @@ pub enum StartError {
         /// What the system said.
         error: Error,
     },
-    /// The model is known but not built yet.
-    NotBuilt(Model),
     /// The system refused something else that a server needs.
     Winsock(Error),
     /// The settings do not fit together.
@@ -29,9 +26,6 @@ impl fmt::Display for StartError {
             StartError::Bind { address, error } => {
                 write!(f, "cannot listen on {address}: ")?;
                 with_remedy(f, error)
-            }
-            StartError::NotBuilt(model) => {
-                write!(f, "the model '{model}' is not built yet; built are {}", Model::built_names())
             }
             StartError::Winsock(error) => {
                 f.write_str("cannot start: ")?;
@@ -46,7 +40,7 @@ impl std::error::Error for StartError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             StartError::Bind { error, .. } | StartError::Winsock(error) => Some(error),
-            StartError::NotBuilt(_) | StartError::Config(_) => None,
+            StartError::Config(_) => None,
         }
     }
 }

@@ -32,7 +32,7 @@ struct Row {
     waits_on: &'static str,
     limit: &'static str,
     maps_to: MapsTo,
-    built: Option<&'static Built>,
+    built: &'static Built,
 }
 
 /// What a model's calls are on each backend.
@@ -51,37 +51,37 @@ const ROWS: [Row; 7] = [
     Row { model: Model::Blocking, name: "blocking", waits_on: "the call itself",
         limit: "a thread a connection",
         maps_to: maps("accept, recv, send", "accept, recv, send: the same calls"),
-        built: Some(&models::blocking::BUILT) },
+        built: &models::blocking::BUILT },
     Row { model: Model::Select, name: "select", waits_on: "an array of sockets",
         limit: "every call walks the array",
         maps_to: maps("select", "poll(2) behind select's rules"),
-        built: Some(&models::select::BUILT) },
+        built: &models::select::BUILT },
     Row { model: Model::AsyncSelect, name: "async-select", waits_on: "a window's messages",
         limit: "needs a window (a queue) and its pump; 10,000 posted messages by default on Windows",
         maps_to: maps("WSAAsyncSelect and a message pump", "a thread's message queue fed by epoll"),
-        built: Some(&models::async_select::BUILT) },
+        built: &models::async_select::BUILT },
     Row { model: Model::EventSelect, name: "event-select", waits_on: "event objects",
         limit: "64 events a wait, so 63 connections a thread",
         maps_to: maps("WSAEventSelect, WSAWaitForMultipleEvents", "event objects over epoll"),
-        built: Some(&models::event_select::BUILT) },
+        built: &models::event_select::BUILT },
     Row { model: Model::OverlappedEvent, name: "overlapped-event", waits_on: "the events of operations",
         limit: "64 events a wait, so 63 connections a thread",
         maps_to: MapsTo { windows: "WSARecv, WSASend, OVERLAPPED.hEvent",
             io_uring: "operations on io_uring, events in user space",
             epoll: "operations over epoll, events in user space" },
-        built: Some(&models::overlapped_event::BUILT) },
+        built: &models::overlapped_event::BUILT },
     Row { model: Model::OverlappedRoutine, name: "overlapped-routine", waits_on: "routines, in an alertable wait",
         limit: "one thread owns its connections",
         maps_to: MapsTo { windows: "completion routines, SleepEx",
             io_uring: "operations on io_uring, routines run in alertable waits",
             epoll: "operations over epoll, routines run in alertable waits" },
-        built: Some(&models::overlapped_routine::BUILT) },
+        built: &models::overlapped_routine::BUILT },
     Row { model: Model::CompletionPort, name: "completion-port", waits_on: "packets at a port",
         limit: "none worth the name",
         maps_to: MapsTo { windows: "GetQueuedCompletionStatusEx",
             io_uring: "a packet queue over io_uring, last in first out release",
             epoll: "a packet queue over epoll, last in first out release" },
-        built: Some(&models::completion_port::BUILT) },
+        built: &models::completion_port::BUILT },
 ];
 
 impl Model {
@@ -124,33 +124,21 @@ impl Model {
     /// What it stands on in this process: `winsock` on Windows; elsewhere the engine of overlapped operations, `epoll` for
     /// a model that is told network events, or `none` for one that uses plain calls.
     pub fn backend(self) -> &'static str {
-        match (doorbell_winsock::startup::backend(), self.row().built.map(|built| built.stands_on)) {
+        match (doorbell_winsock::startup::backend(), self.built().stands_on) {
             (Backend::Winsock, _) => Backend::Winsock.name(),
-            (_, Some(StandsOn::NetworkEvents)) => Backend::Epoll.name(),
-            (engine, Some(StandsOn::Operations)) => engine.name(),
-            (_, Some(StandsOn::Calls) | None) => "none",
+            (_, StandsOn::NetworkEvents) => Backend::Epoll.name(),
+            (engine, StandsOn::Operations) => engine.name(),
+            (_, StandsOn::Calls) => "none",
         }
     }
 
-    /// Its page: the story, the steps as numbered in its file, the limit, the calls on each system. A model that is
-    /// not built has no page yet, only a sentence that says so.
+    /// Its page: the story, the steps as numbered in its file, the limit, the calls on each system.
     pub fn page(self) -> &'static str {
-        self.row().built.map_or("This model is not built yet.\n", |built| built.page)
+        self.built().page
     }
 
-    /// Whether a server can be started under it.
-    pub fn is_built(self) -> bool {
-        self.row().built.is_some()
-    }
-
-    pub(crate) fn built(self) -> Option<&'static Built> {
+    pub(crate) fn built(self) -> &'static Built {
         self.row().built
-    }
-
-    pub(crate) fn built_names() -> String {
-        let names: Vec<_> =
-            Model::ALL.iter().filter(|model| model.is_built()).map(|model| model.name()).collect();
-        names.join(", ")
     }
 
     fn row(self) -> &'static Row {
@@ -171,8 +159,7 @@ pub struct UnknownModel(String);
 impl fmt::Display for UnknownModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = Model::ALL.iter().map(|model| model.name()).collect();
-        write!(f, "no model is called '{}'; the seven are {}; ", self.0, names.join(", "))?;
-        write!(f, "built are {}", Model::built_names())
+        write!(f, "no model is called '{}'; the seven are {}", self.0, names.join(", "))
     }
 }
 
@@ -199,10 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_seven_and_the_built_ones() {
+    fn an_unknown_name_is_answered_with_the_seven() {
         let text = "iocp".parse::<Model>().unwrap_err().to_string();
         assert!(text.contains("'iocp'"));
         assert!(Model::ALL.iter().all(|model| text.contains(model.name())), "{text}");
-        assert!(text.ends_with(&format!("built are {}", Model::built_names())));
     }
 }

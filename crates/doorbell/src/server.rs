@@ -111,11 +111,9 @@ impl Builder {
     /// Binds, starts the threads and returns: the server runs.
     ///
     /// # Errors
-    /// [`StartError::Bind`] when an address cannot be listened on, [`StartError::NotBuilt`] for a model that is only
-    /// known, [`StartError::Config`] without an address or with a zero where there must be something,
-    /// [`StartError::Winsock`] when the system refuses something else.
+    /// [`StartError::Bind`] when an address cannot be listened on, [`StartError::Config`] without an address or with a zero
+    /// where there must be something, [`StartError::Winsock`] when the system refuses something else.
     pub fn start(self) -> Result<Running, StartError> {
-        let built = self.model.built().ok_or(StartError::NotBuilt(self.model))?;
         self.settings.check()?;
         if self.addresses.is_empty() {
             return Err(StartError::Config("there is no address to listen on".to_owned()));
@@ -126,7 +124,7 @@ impl Builder {
         let addresses = listeners.iter().map(Listener::address).collect();
         let core = Arc::new(Core::new(self.service, self.settings, self.on_event));
         let threads = Threads::new(&core);
-        if let Err(error) = (built.launch)(&core, listeners, &threads) {
+        if let Err(error) = (self.model.built().launch)(&core, listeners, &threads) {
             core.stop_now();
             let _ = threads.join();
             return Err(StartError::Winsock(error));

@@ -1,7 +1,7 @@
 #![cfg(target_os = "linux")]
 //! What only a Linux process can be shown: signals by number, a refused io_uring, the states of its connections.
 
-use crate::support::{BUILT, Served, address_in, connect, doorbell, eventually, read, run};
+use crate::support::{SEVEN, Served, address_in, connect, doorbell, eventually, read, run};
 use rustix::process::{Pid, Signal, kill_process};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ fn held_connection(served: &Served) -> (SocketAddr, TcpStream) {
 
 #[test]
 fn one_signal_ends_an_idle_server_with_0() {
-    for model in BUILT {
+    for model in SEVEN {
         for one in [Signal::INT, Signal::TERM] {
             let mut served = Served::start(&["echo", "--model", model]);
             let mut client = served.connect();
@@ -42,7 +42,7 @@ fn one_signal_ends_an_idle_server_with_0() {
 
 #[test]
 fn after_the_first_signal_nobody_new_is_served_and_the_second_stops_at_once() {
-    for model in BUILT {
+    for model in SEVEN {
         let mut served = Served::start(&["chargen", "--model", model, "--grace", "1h"]);
         let (address, mut client) = held_connection(&served);
         signal(&served, Signal::INT);
@@ -61,7 +61,7 @@ fn after_the_first_signal_nobody_new_is_served_and_the_second_stops_at_once() {
 
 #[test]
 fn the_grace_ends_what_does_not_end_by_itself() {
-    for model in BUILT {
+    for model in SEVEN {
         let grace = Duration::from_millis(300);
         let mut served = Served::start(&["chargen", "--model", model, "--grace", "300ms"]);
         let (_, _client) = held_connection(&served);
@@ -83,7 +83,7 @@ fn is_in_time_wait(port: u16) -> bool {
 
 #[test]
 fn a_restart_binds_while_old_connections_are_in_time_wait() {
-    for model in BUILT {
+    for model in SEVEN {
         // The side that closes first keeps the memory of the connection: here that is the server.
         let mut first = Served::start(&["echo", "--model", model, "--idle-timeout", "50ms"]);
         let address = first.address();

@@ -1,6 +1,6 @@
 //! A server that runs: its first lines, its services, where its settings come from.
 
-use crate::support::{BUILT, Served, address_in, connect, doorbell, eventually, file, read};
+use crate::support::{SEVEN, Served, address_in, connect, doorbell, eventually, file, read};
 use doorbell_winsock::Backend;
 use doorbell_winsock::startup::backend;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ fn backend_of(model: &str) -> &'static str {
 
 #[test]
 fn the_first_line_is_exactly_as_promised() {
-    for model in BUILT {
+    for model in SEVEN {
         let served = Served::start(&["echo", "--model", model, "--threads", "3"]);
         let line = served.line();
         let address = address_in(&line);
@@ -70,7 +70,7 @@ fn auto_may_come_from_the_environment_or_the_file_and_can_be_silenced() {
 #[test]
 fn every_address_has_its_line_and_answers() {
     let six = TcpListener::bind("[::1]:0").is_ok();
-    for model in BUILT {
+    for model in SEVEN {
         let mut arguments =
             vec!["serve", "echo", "--model", model, "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"];
         if six {
@@ -91,7 +91,7 @@ fn every_address_has_its_line_and_answers() {
 
 #[test]
 fn discard_says_nothing_and_ends_with_its_peer() {
-    for model in BUILT {
+    for model in SEVEN {
         let served = Served::start(&["discard", "--model", model]);
         let mut client = served.connect();
         client.write_all(&[7; 100_000]).unwrap();
@@ -104,7 +104,7 @@ fn discard_says_nothing_and_ends_with_its_peer() {
 
 #[test]
 fn chargen_sends_its_lines() {
-    for model in BUILT {
+    for model in SEVEN {
         let served = Served::start(&["chargen", "--model", model]);
         let text = read(&mut served.connect(), 74 * 1000);
         assert!(text.starts_with(b" !\"#$%&'()*+,-./0123456789"), "{model}");
@@ -114,7 +114,7 @@ fn chargen_sends_its_lines() {
 
 #[test]
 fn an_idle_connection_is_closed_after_the_time_out() {
-    for model in BUILT {
+    for model in SEVEN {
         let served = Served::start(&["echo", "--model", model, "--idle-timeout", "100ms"]);
         let mut answer = Vec::new();
         served.connect().read_to_end(&mut answer).unwrap();

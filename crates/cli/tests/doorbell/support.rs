@@ -14,8 +14,16 @@ use std::time::{Duration, Instant};
 /// How long anything may take that should happen at once. A loaded machine is slow, a broken program never answers.
 pub(crate) const AT_MOST: Duration = Duration::from_secs(20);
 
-/// The models that are built.
-pub(crate) const BUILT: [&str; 5] = ["blocking", "select", "async-select", "event-select", "completion-port"];
+/// The models, in the order of the table.
+pub(crate) const SEVEN: [&str; 7] = [
+    "blocking",
+    "select",
+    "async-select",
+    "event-select",
+    "overlapped-event",
+    "overlapped-routine",
+    "completion-port",
+];
 
 /// The command, with no setting from this environment but the backend, which the whole suite may be run under.
 pub(crate) fn doorbell(arguments: &[&str]) -> Command {
