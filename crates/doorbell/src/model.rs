@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn every_page_has_its_part_of_the_story_its_limit_and_its_calls() {
+        for model in Model::ALL {
+            let page = model.page();
+            assert!(page.starts_with(&format!("# {model}: ")), "{model}");
+            for part in ["Old Chen", "\n1. ", "\n**The limit:** "] {
+                assert!(page.contains(part), "'{part}' is missing in the page of {model}");
+            }
+            let (_, calls) = page.split_once("\n**The calls:** ").expect(model.name());
+            assert!(calls.contains("Windows") && calls.contains("Linux"), "{model}: {calls}");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_answered_with_the_seven() {
         let text = "iocp".parse::<Model>().unwrap_err().to_string();
         assert!(text.contains("'iocp'"));

@@ -221,6 +221,10 @@ fn the_readmes_know_every_model_and_every_flag_of_serve() {
         for model in SEVEN {
             let is_row = |line: &str| line.starts_with("| ") && line.contains(&format!(" | `{model}`"));
             assert!(readme.lines().any(is_row), "{model} has no row");
+            assert!(
+                readme.contains(&format!("[{model}](crates/doorbell/src/models/")),
+                "{model} has no link"
+            );
         }
     }
 }
