@@ -88,6 +88,33 @@ fn as_10_what_is_posted_under_a_sockets_id_is_no_network_event() {
     });
 }
 
+// D GetMessage: a queue that is never empty still tells of sockets.
+#[test]
+fn as_10_posted_messages_keep_no_socket_away() {
+    promise(|| {
+        let queue = MessageQueue::new().unwrap();
+        let window = queue.window();
+        let (a, b) = pair();
+        b.async_select(&window, TWO, NetEvents::READ).unwrap();
+        for _ in 0..100 {
+            window.post(ONE, 0, 0).unwrap();
+        }
+        for _ in 0..5 {
+            a.send(b"x").unwrap();
+            let deadline = Instant::now() + SOON;
+            loop {
+                match queue.get(Some(SOON)).unwrap().expect("a message") {
+                    // Each is followed by another, as of a program that is never idle.
+                    Message::Posted { .. } => window.post(ONE, 0, 0).unwrap(),
+                    Message::Socket { event, .. } => break assert_eq!(event, NetEvents::READ),
+                }
+                assert!(Instant::now() < deadline, "the socket was not told of");
+            }
+            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        }
+    });
+}
+
 // D PostMessage: any thread posts, what one thread posts keeps its order.
 #[test]
 fn as_14_any_thread_posts() {
@@ -290,8 +317,16 @@ fn as_15_posting_to_a_window_that_is_gone_is_refused() {
 fn as_15_a_window_that_is_gone_is_refused() {
     promise(|| {
         let gone = MessageQueue::new().unwrap().window();
-        let (_a, b) = pair();
-        fails(b.async_select(&gone, ONE, NetEvents::READ), &[WSAEINVAL]);
+        let (a, b) = pair();
+        for mask in [NetEvents::READ, NetEvents::ALL, NetEvents::NONE] {
+            fails(b.async_select(&gone, ONE, mask), &[WSAEINVAL]);
+        }
+        // What was registered with another one stands.
+        let queue = MessageQueue::new().unwrap();
+        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
+        fails(b.async_select(&gone, TWO, NetEvents::NONE), &[WSAEINVAL]);
+        a.send(b"x").unwrap();
+        next(&queue, ONE, &b, NetEvents::READ, 0);
     });
 }
 

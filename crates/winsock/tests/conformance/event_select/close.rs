@@ -2,7 +2,8 @@
 
 use crate::delivery::{Delivery, both, event, stays_unset};
 use crate::harness::{
-    SOON, arrived, families, is_one_of, pair, pair_of, pattern, promise, readable, reset, same_bytes,
+    SOON, arrived, families, is_one_of, next_end, pair, pair_of, pattern, port_with, promise, readable,
+    received, recv_pending, reset, same_bytes,
 };
 use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAEWOULDBLOCK};
 use doorbell_winsock::{Error, NetEvents, Shutdown, Socket};
@@ -44,6 +45,21 @@ both!(ne_13_the_end_is_told_once, |tell| {
         tell.end(&b);
         tell.end(&d);
     }
+});
+
+// D WSARecv, WSAEventSelect: a pending receive ends with it, and it is told.
+both!(ne_13_the_end_is_told_beside_a_pending_receive, |tell| {
+    let (a, b) = pair();
+    let port = port_with(&[(&b, 1)]);
+    tell.select(&b, READ_CLOSE);
+    recv_pending(&b, 8);
+    a.send(b"x").unwrap();
+    assert_eq!(received(next_end(&port)), b"x");
+    recv_pending(&b, 8);
+    a.close().unwrap();
+    assert_eq!(next_end(&port).result(), Ok(0));
+    tell.tells(&b, NetEvents::CLOSE);
+    tell.nothing();
 });
 
 // D WSAEventSelect; W test_close_events.

@@ -106,6 +106,33 @@ fn ne_12_the_code_stands_in_the_record() {
     });
 }
 
+// W test_connect_events (ES-06).
+#[test]
+fn ne_12_the_record_keeps_the_outcome_for_who_selects_it_later() {
+    promise(|| {
+        let event = event();
+        let (_kept, nobody) = refusing(Family::V4);
+        let (_listener, address) = listener(Family::V4);
+        for (to, before, code) in [(address, NetEvents::WRITE, 0), (nobody, NetEvents::NONE, WSAECONNREFUSED)]
+        {
+            let socket = stream(Family::V4);
+            let others = NetEvents::ALL.without(NetEvents::CONNECT);
+            socket.event_select(Some(&event), others).unwrap();
+            connect(&socket, to);
+            if !before.is_empty() {
+                set_soon(&event);
+                assert_eq!(socket.enum_network_events(Some(&event)).unwrap().events, before);
+            }
+            stays_unset(&event);
+            socket.event_select(Some(&event), NetEvents::ALL).unwrap();
+            set_soon(&event);
+            let record = socket.enum_network_events(Some(&event)).unwrap();
+            assert_eq!((record.events, record.error(NetEvents::CONNECT)), (NetEvents::CONNECT, code));
+            stays_unset(&event);
+        }
+    });
+}
+
 // W test_connect_events; WA test_get_events.
 #[test]
 fn ne_21_the_record_of_a_socket_that_is_connected_says_so() {
