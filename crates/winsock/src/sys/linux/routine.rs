@@ -225,10 +225,12 @@ impl Apcs {
         self.any.load(SeqCst)
     }
 
-    /// The routine of this number is to run with this.
-    pub(super) fn push_routine(&self, number: usize, completion: Completion) {
-        // A thread that has ended runs nothing (CR-20).
-        let _ = self.push(Apc::Routine(number, completion));
+    /// The routine of this number is to run with this. It comes back if the thread has ended, which runs nothing (CR-20).
+    pub(super) fn push_routine(&self, number: usize, completion: Completion) -> Option<Completion> {
+        match self.push(Apc::Routine(number, completion)) {
+            Err(Apc::Routine(_, completion)) => Some(completion),
+            Ok(()) | Err(Apc::Work(_)) => None,
+        }
     }
 
     /// What the end of the operation says that waits here under this number.
@@ -239,12 +241,10 @@ impl Apcs {
         })
     }
 
-    fn push(&self, apc: Apc) -> Result<()> {
+    fn push(&self, apc: Apc) -> std::result::Result<(), Apc> {
         let mut queue = self.lock();
         if queue.closed {
-            // Behind the lock: what is dropped may do anything.
-            drop(queue);
-            return Err(ERROR_GEN_FAILURE);
+            return Err(apc);
         }
         queue.apcs.push_back(apc);
         self.any.store(true, SeqCst);
@@ -285,7 +285,7 @@ impl Thread {
     }
 
     pub(crate) fn queue_apc(&self, work: Box<dyn FnOnce() + Send>) -> Result<()> {
-        self.0.apcs.push(Apc::Work(work))?;
+        self.0.apcs.push(Apc::Work(work)).map_err(|_| ERROR_GEN_FAILURE)?;
         self.0.wake();
         Ok(())
     }

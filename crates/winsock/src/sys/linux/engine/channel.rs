@@ -47,56 +47,65 @@ pub(in crate::sys::linux) struct End {
 impl End {
     /// Tells it. The port is that of the operation's socket.
     pub(in crate::sys::linux) fn tell(self, port: Option<&Arc<PortCore>>) {
-        match self.channel {
-            Channel::Event(outcome) => outcome.end(self.completion),
-            Channel::Routine(home, number) => home.queue_routine(number, self.completion),
-            Channel::Port | Channel::PortAndEvent(_) => {
-                if let Some(port) = port {
-                    port.deliver(Packet::Io(self.completion));
-                }
-                if let Channel::PortAndEvent(event) = self.channel {
-                    let _ = event.set();
-                }
-            }
-        }
+        let mut sink = Sink::default();
+        sink.put(port, self);
+        sink.deliver();
     }
 }
 
 /// Ends of operations on their way. To be delivered when no lock is held, as dropping a buffer may run anything.
 #[derive(Default)]
 pub(crate) struct Sink {
-    ends: Vec<(Option<Arc<PortCore>>, End)>,
+    packets: Vec<(Option<Arc<PortCore>>, End)>,
+    /// What nobody wants.
+    left: Vec<Completion>,
 }
 
 impl Sink {
-    /// Tells each through its channel, which wakes whom it must.
+    /// Gives each packet to its port, which wakes whom it must.
     pub(crate) fn deliver(&mut self) {
-        for (port, end) in self.ends.drain(..) {
-            end.tell(port.as_ref());
+        self.left.clear();
+        for (port, end) in self.packets.drain(..) {
+            deliver(port.as_ref(), end);
         }
     }
 
-    /// Takes the packets of this port out, in order, and tells the others.
+    /// Takes the packets of this port out, in order, and delivers the others.
     pub(crate) fn split(&mut self, port: &Arc<PortCore>, mine: &mut Vec<Packet>) {
-        for (owner, end) in self.ends.drain(..) {
-            let is_mine = owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, port));
-            match end.channel {
-                Channel::Port if is_mine => mine.push(Packet::Io(end.completion)),
-                Channel::PortAndEvent(event) if is_mine => {
-                    mine.push(Packet::Io(end.completion));
-                    let _ = event.set();
-                }
-                _ => end.tell(owner.as_ref()),
+        self.left.clear();
+        for (owner, end) in self.packets.drain(..) {
+            if !owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, port)) {
+                deliver(owner.as_ref(), end);
+                continue;
+            }
+            mine.push(Packet::Io(end.completion));
+            if let Channel::PortAndEvent(event) = end.channel {
+                let _ = event.set();
             }
         }
     }
 
+    /// An operation has ended. What is told by an outcome or a routine is told here, under the lock of the socket's lines,
+    /// so that the ends of a socket come out in their order whoever brings them.
     pub(super) fn put(&mut self, port: Option<&Arc<PortCore>>, end: End) {
-        self.ends.push((port.cloned(), end));
+        match end.channel {
+            Channel::Event(outcome) => self.left.extend(outcome.end(end.completion)),
+            Channel::Routine(home, number) => self.left.extend(home.queue_routine(number, end.completion)),
+            Channel::Port | Channel::PortAndEvent(_) => self.packets.push((port.cloned(), end)),
+        }
     }
 
-    /// The end that was put in last.
+    /// The packet that was put in last.
     pub(super) fn take(&mut self) -> Option<End> {
-        self.ends.pop().map(|(_, end)| end)
+        self.packets.pop().map(|(_, end)| end)
+    }
+}
+
+fn deliver(port: Option<&Arc<PortCore>>, end: End) {
+    if let Some(port) = port {
+        port.deliver(Packet::Io(end.completion));
+    }
+    if let Channel::PortAndEvent(event) = end.channel {
+        let _ = event.set();
     }
 }

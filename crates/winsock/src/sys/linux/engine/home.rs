@@ -280,10 +280,11 @@ impl Home {
         }
     }
 
-    /// The routine of this number, which the thread has, is to run with this.
-    pub(super) fn queue_routine(&self, number: usize, completion: Completion) {
-        self.apcs.push_routine(number, completion);
+    /// The routine of this number, which the thread has, is to run with this. It comes back if the thread has ended.
+    pub(super) fn queue_routine(&self, number: usize, completion: Completion) -> Option<Completion> {
+        let left = self.apcs.push_routine(number, completion);
         self.wake();
+        left
     }
 
     /// The bell of this domain was taken out by somebody else, who looked there for this thread.

@@ -34,26 +34,21 @@ impl Outcome {
         &self.event
     }
 
-    /// The operation has ended: whoever asks from here on is told, and the event is set whatever the outcome (OV-05).
-    pub(in crate::sys::linux) fn end(&self, completion: Completion) {
-        let waiters = {
+    /// The operation has ended: whoever asks from here on is told, and the event is set whatever the outcome (OV-05). What
+    /// nobody wants comes back, to be dropped where that may do anything.
+    pub(in crate::sys::linux) fn end(&self, completion: Completion) -> Option<Completion> {
+        let before = {
             let mut state = self.lock();
-            match &mut *state {
-                State::Pending(waiters) => {
-                    let waiters = std::mem::take(waiters);
-                    *state = State::Ended(completion);
-                    waiters
-                }
-                State::Ended(_) | State::Gone => {
-                    drop(state);
-                    // Behind the lock: a buffer's drop may do anything.
-                    drop(completion);
-                    Vec::new()
-                }
+            match &*state {
+                State::Pending(_) => Ok(std::mem::replace(&mut *state, State::Ended(completion))),
+                State::Ended(_) | State::Gone => Err(completion),
             }
         };
-        waiters.iter().for_each(|home| home.wake());
+        if let Ok(State::Pending(waiters)) = &before {
+            waiters.iter().for_each(|home| home.wake());
+        }
         let _ = self.event.set();
+        before.err()
     }
 
     fn result(&self) -> Result<usize> {
