@@ -337,6 +337,8 @@ fn urgent_data_is_received_on_its_own_and_waited_for() {
         let mut byte = [0];
         server.recv_with(&mut byte, Flags::OUT_OF_BAND).map(|_| byte[0])
     });
+    // Mostly it waits by now.
+    thread::sleep(Duration::from_millis(20));
     client.send_with(b"!", Flags::OUT_OF_BAND).unwrap();
     assert_eq!(thread.join().unwrap().unwrap(), b'!');
 }

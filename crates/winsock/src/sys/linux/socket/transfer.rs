@@ -170,6 +170,13 @@ impl Core {
             if self.is_closed() {
                 return Err(WSAEINTR);
             }
+            // No urgent data yet is told as an error of its own kind, and is a reason to wait like any other.
+            let outcome = match outcome {
+                Err(errno) if events == POLLPRI && self.lacks_urgent(fd, errno) == Some(WSAEWOULDBLOCK) => {
+                    Err(Errno::AGAIN)
+                }
+                outcome => outcome,
+            };
             match outcome {
                 Ok(done) => return Ok(done),
                 Err(errno) if self.passes(errno) => {}
@@ -225,11 +232,16 @@ impl Core {
         errno == Errno::INTR || (errno == Errno::CONNREFUSED && self.kind == Kind::Datagram)
     }
 
+    /// The code of a receive of urgent data when there is none: 10035 if there may be some later.
+    fn lacks_urgent(&self, fd: BorrowedFd<'_>, errno: Errno) -> Option<i32> {
+        let lacks = errno == Errno::INVAL && self.kind == Kind::Stream && !self.oob_inline.load(SeqCst);
+        lacks.then(|| if look_at(fd, POLLHUP) & POLLHUP != 0 { WSAEINVAL } else { WSAEWOULDBLOCK })
+    }
+
     /// The code of a failed transfer; what ends a connection is remembered.
     pub(super) fn note(&self, fd: BorrowedFd<'_>, errno: Errno) -> i32 {
-        // A receive of urgent data when there is none.
-        if errno == Errno::INVAL && self.kind == Kind::Stream && !self.oob_inline.load(SeqCst) {
-            return if look_at(fd, POLLHUP) & POLLHUP != 0 { WSAEINVAL } else { WSAEWOULDBLOCK };
+        if let Some(code) = self.lacks_urgent(fd, errno) {
+            return code;
         }
         let code = match wsa(errno) {
             // sendto and send on a datagram socket without a peer.
