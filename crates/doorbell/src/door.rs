@@ -215,6 +215,8 @@ fn is_the_clients_own(code: i32) -> bool {
         code::WSAECONNABORTED
             | code::WSAECONNRESET
             | code::ERROR_NETNAME_DELETED
+            // Wine's word for a reset before the accept.
+            | code::ERROR_UNEXP_NET_ERR
             | code::WSAETIMEDOUT
             | code::WSAENETDOWN
             | code::WSAENETUNREACH

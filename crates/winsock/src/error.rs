@@ -114,6 +114,7 @@ codes! {
     ERROR_INVALID_HANDLE = 6, "the handle is closed", "";
     ERROR_NOT_ENOUGH_MEMORY = 8, "not enough memory", "";
     ERROR_GEN_FAILURE = 31, "the thread has ended", "";
+    ERROR_UNEXP_NET_ERR = 59, "the network failed unexpectedly", "";
     ERROR_NETNAME_DELETED = 64, "the connection was reset (a completed operation's system code)", "";
     ERROR_INVALID_PARAMETER = 87, "a parameter is not valid here", "";
     WSA_WAIT_IO_COMPLETION = 192, "a routine ran during the wait", "";
