@@ -108,12 +108,17 @@ impl Socket {
     }
 }
 
-impl Selection {
-    /// Whether something is selected.
-    pub(super) fn is_active(&self) -> bool {
-        self.lock().is_some_and(|selected| selected.domain.is_some())
+/// Changes the mode, unless somebody who selects would be made to wait (MO-02).
+pub(super) fn set_nonblocking(core: &Core, on: bool) -> Result<()> {
+    let selected = core.selection.lock();
+    if !on && selected.as_ref().is_some_and(|selected| selected.domain.is_some()) {
+        return Err(WSAEINVAL);
     }
+    core.set_nonblocking(on);
+    Ok(())
+}
 
+impl Selection {
     fn lock(&self) -> Option<MutexGuard<'_, Selected>> {
         self.0.get().map(|selected| lock(selected))
     }

@@ -59,8 +59,9 @@ fn attending<T>(
     tell: impl FnOnce(&mut Record, &Result<T>) -> bool,
 ) -> Result<T> {
     let Some(selection) = core.selection.0.get() else { return make() };
-    // A call that waits cannot hold the lock; then the system is asked whatever the outcome.
-    let held = core.is_nonblocking().then(|| lock(selection));
+    // A call that waits cannot hold the lock; then the system is asked whatever the outcome. The mode is asked under the
+    // lock, which whoever changes it takes as well.
+    let held = Some(lock(selection)).filter(|_| core.is_nonblocking());
     let waited = held.is_none();
     let outcome = make();
     let mut selected = held.unwrap_or_else(|| lock(selection));

@@ -44,11 +44,12 @@ impl Edge {
 
     /// In the words of the semantics. What an overlapped operation waits for is that operation's (NE-10, NE-11): when the
     /// last of its line has ended the system is asked again. A direction that was shut here has no events.
-    pub(super) fn seen(self, core: &Core, fd: BorrowedFd<'_>, phase: Phase) -> Seen {
+    pub(super) fn seen(self, core: &Core, fd: BorrowedFd<'_>) -> (Phase, Seen) {
         let taken = core.queues.waits(Direction::Input);
         let filled = core.queues.waits(Direction::Output);
-        let (shut_receive, shut_send) = core
-            .ask(|connection| (connection.is_shut(Shutdown::Receive), connection.is_shut(Shutdown::Send)));
+        let (phase, shut_receive, shut_send) = core.ask(|connection| {
+            (connection.phase(), connection.is_shut(Shutdown::Receive), connection.is_shut(Shutdown::Send))
+        });
         let mut seen = Seen {
             data: self.data && !taken && !shut_receive,
             urgent: self.urgent && !taken,
@@ -61,10 +62,10 @@ impl Edge {
                 // A datagram sent earlier met a port that nobody owns: nobody's error (UD-11).
                 let _ = socket_error(fd);
             }
-            return seen;
+            return (phase, seen);
         }
         if phase != Phase::Connected {
-            return seen;
+            return (phase, seen);
         }
         // An operation that is to learn why the connection broke must not find the reason gone.
         if self.ended && !(taken || self.hung_up && filled) {
@@ -72,7 +73,7 @@ impl Edge {
             seen.data &= code == 0 && has_data(fd);
             seen.end = Some(code);
         }
-        seen
+        (phase, seen)
     }
 
     /// Why it ended, 0 for the peer's word. The system tells a reason once, so it is remembered (BL-03).

@@ -88,8 +88,8 @@ impl Selected {
     }
 
     pub(super) fn observe(&mut self, core: &Core, fd: BorrowedFd<'_>, edge: Edge) {
-        let phase = core.ask(|connection| connection.phase());
-        self.record.observe(core.kind, phase, edge.seen(core, fd, phase));
+        let (phase, seen) = edge.seen(core, fd);
+        self.record.observe(core.kind, phase, seen);
     }
 
     /// Asks the set to tell of room, once a socket: told from the start, it would wake a thread for every connection.

@@ -1,6 +1,7 @@
 //! Socket options. The kernel keeps them, except what it would round or cannot tell back.
 
 use super::super::error::{Result, wsa};
+use super::super::network_events;
 use super::Socket;
 use super::core::Core;
 use crate::error::WSAEINVAL;
@@ -12,13 +13,8 @@ use std::time::Duration;
 impl Socket {
     pub(crate) fn set_nonblocking(&self, on: bool) -> Result<()> {
         let core = self.core()?;
-        // Whoever selects network events must not be made to wait (MO-02).
-        if !on && core.selection.is_active() {
-            return Err(WSAEINVAL);
-        }
         // The kernel is told by the accept or connect that needs it: a transfer says it with each call.
-        core.set_nonblocking(on);
-        Ok(())
+        network_events::set_nonblocking(core, on)
     }
 
     pub(crate) fn bytes_available(&self) -> Result<usize> {
