@@ -4,13 +4,15 @@
 //! satisfies the wait in that step (`object.rs`). The names stay where they are when the wait is over: a server waits for the
 //! same array again and again, and then only what changed in it is written anew.
 
+mod claim;
 mod object;
 
-pub(crate) use self::object::{Claim, Event};
+pub(crate) use self::claim::Claim;
+pub(crate) use self::object::Event;
 
 pub(in crate::sys::linux) use self::object::Object;
 
-use self::object::Claimed;
+use self::claim::Claimed;
 use super::engine::home::{self, Home};
 use super::error::Result;
 use super::port::free_place;

@@ -3,21 +3,24 @@
 //! What is to run stands in a queue of its thread, first in, first out (CR-06). Anybody may put something in; the thread
 //! alone takes it out, in its alertable waits.
 
+mod kept;
+mod queue;
+
+pub(in crate::sys::linux) use self::kept::{keep, release, reserve, result};
+pub(crate) use self::queue::Apcs;
+
+use self::kept::ROUTINES;
+use self::queue::Apc;
 use super::engine::home::{self, Home};
 use super::error::{Result, wsa};
 use super::os::poll::{look, poll, pollfd, wait_for};
-use super::overlapped::result_of;
 use super::port::free_place;
-use super::socket::Core;
-use crate::error::{ERROR_GEN_FAILURE, ERROR_NOT_FOUND, WSA_IO_INCOMPLETE};
+use crate::error::ERROR_GEN_FAILURE;
 use crate::event_select::Wait;
-use crate::overlapped::{Completion, OpId};
 use crate::routine::Alertable;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub(crate) fn sleep_ex(timeout: Option<Duration>, alertable: Alertable) -> Result<Wait> {
@@ -50,10 +53,11 @@ pub(super) fn is_used() -> bool {
 
 /// Waits for answers to these entries, as `poll` does, and runs meanwhile what is queued for the calling thread (BL-11).
 pub(super) fn poll_alertably(entries: &mut Vec<pollfd>, deadline: Option<Instant>) -> Result<usize> {
-    if !is_used() {
-        return poll(entries, deadline).map_err(wsa);
-    }
-    let home = home::here()?;
+    // Without a home, when the thread ends, there is nothing to run.
+    let home = match home::here() {
+        Ok(home) if is_used() => home,
+        _ => return poll(entries, deadline).map_err(wsa),
+    };
     loop {
         // What can be had at once comes first.
         let answers = match can_run(&home) {
@@ -139,142 +143,6 @@ impl Drop for Running {
     }
 }
 
-/// Room for the routine of an operation that is to be started by the calling thread; its number.
-pub(super) fn reserve() -> Result<usize> {
-    USED.set(true);
-    let reserved = ROUTINES.try_with(|routines| {
-        let routines = &mut *routines.borrow_mut();
-        routines.free.pop().unwrap_or_else(|| {
-            routines.places.push(None);
-            routines.places.len() - 1
-        })
-    });
-    // The thread is ending: what it started is being dropped.
-    reserved.map_err(|_| ERROR_GEN_FAILURE)
-}
-
-/// The start was refused.
-pub(super) fn release(number: usize) {
-    ROUTINES.with_borrow_mut(|routines| routines.free.push(number));
-}
-
-/// The operation was started: its routine stays here, in its thread, until it runs.
-pub(super) fn keep(number: usize, core: Arc<Core>, id: OpId, routine: Box<dyn FnOnce(Completion)>) {
-    ROUTINES.with_borrow_mut(|routines| routines.places[number] = Some(Kept { core, id, routine }));
-}
-
-/// What became of an operation whose routine has not run yet (CR-19).
-pub(super) fn result(core: &Arc<Core>, id: OpId) -> Result<usize> {
-    let of = |kept: &Option<Kept>| kept.as_ref().is_some_and(|k| k.id == id && Arc::ptr_eq(&k.core, core));
-    let number = ROUTINES.try_with(|routines| routines.borrow().places.iter().position(of));
-    let number = number.ok().flatten().ok_or(ERROR_NOT_FOUND)?;
-    let home = home::here()?;
-    home.apcs.result_of(number).unwrap_or_else(|| {
-        // The thread that asks is the one that has to look.
-        home.look();
-        home.apcs.result_of(number).unwrap_or(Err(WSA_IO_INCOMPLETE))
-    })
-}
-
-thread_local! {
-    static ROUTINES: RefCell<Routines> = const { RefCell::new(Routines { places: Vec::new(), free: Vec::new() }) };
-}
-
-/// Routines of operations that this thread started. They need not be able to leave it, so only their numbers do.
-struct Routines {
-    places: Vec<Option<Kept>>,
-    free: Vec<usize>,
-}
-
-struct Kept {
-    core: Arc<Core>,
-    id: OpId,
-    routine: Box<dyn FnOnce(Completion)>,
-}
-
-impl Routines {
-    fn take(&mut self, number: usize) -> Option<Kept> {
-        let kept = self.places.get_mut(number)?.take();
-        self.free.push(number);
-        kept
-    }
-}
-
-enum Apc {
-    Work(Box<dyn FnOnce() + Send>),
-    Routine(usize, Completion),
-}
-
-/// What a thread is to run in its alertable waits.
-#[derive(Default)]
-pub(crate) struct Apcs {
-    any: AtomicBool,
-    queue: Mutex<Queue>,
-}
-
-#[derive(Default)]
-struct Queue {
-    apcs: VecDeque<Apc>,
-    /// The thread has ended.
-    closed: bool,
-}
-
-impl Apcs {
-    /// Whether something is queued.
-    pub(super) fn any(&self) -> bool {
-        self.any.load(SeqCst)
-    }
-
-    /// The routine of this number is to run with this. It comes back if the thread has ended, which runs nothing (CR-20).
-    pub(super) fn push_routine(&self, number: usize, completion: Completion) -> Option<Completion> {
-        match self.push(Apc::Routine(number, completion)) {
-            Err(Apc::Routine(_, completion)) => Some(completion),
-            Ok(()) | Err(Apc::Work(_)) => None,
-        }
-    }
-
-    /// What the end of the operation says that waits here under this number.
-    fn result_of(&self, number: usize) -> Option<Result<usize>> {
-        self.lock().apcs.iter().find_map(|apc| match apc {
-            Apc::Routine(other, completion) if *other == number => Some(result_of(completion)),
-            _ => None,
-        })
-    }
-
-    fn push(&self, apc: Apc) -> std::result::Result<(), Apc> {
-        let mut queue = self.lock();
-        if queue.closed {
-            return Err(apc);
-        }
-        queue.apcs.push_back(apc);
-        self.any.store(true, SeqCst);
-        Ok(())
-    }
-
-    fn pop(&self) -> Option<Apc> {
-        let mut queue = self.lock();
-        let apc = queue.apcs.pop_front();
-        self.any.store(!queue.apcs.is_empty(), SeqCst);
-        apc
-    }
-
-    /// The thread ends: what is queued is dropped unrun, and nothing more is taken (CR-20).
-    pub(super) fn close(&self) {
-        let apcs = {
-            let mut queue = self.lock();
-            queue.closed = true;
-            self.any.store(false, SeqCst);
-            std::mem::take(&mut queue.apcs)
-        };
-        // Behind the lock: a drop may do anything.
-        drop(apcs);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 #[derive(Clone)]
 pub(crate) struct Thread(Arc<Home>);
 
@@ -285,7 +153,9 @@ impl Thread {
     }
 
     pub(crate) fn queue_apc(&self, work: Box<dyn FnOnce() + Send>) -> Result<()> {
-        self.0.apcs.push(Apc::Work(work)).map_err(|_| ERROR_GEN_FAILURE)?;
+        if self.0.apcs.push(Apc::Work(work)).is_some() {
+            return Err(ERROR_GEN_FAILURE);
+        }
         self.0.wake();
         Ok(())
     }

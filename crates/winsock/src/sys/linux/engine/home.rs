@@ -1,28 +1,29 @@
 //! Where a thread waits: the domains that are its own, and the word by which others wake it.
 //!
 //! A thread that never waited for an event, selected network events or started an operation that an event or a routine
-//! tells of has no home and pays nothing. It drives its domains whenever it waits in this library; while it computes, sleeps elsewhere or is
-//! gone, the guard does.
+//! tells of has no home and pays nothing. It drives its domains whenever it waits in this library; while it computes,
+//! sleeps elsewhere or is gone, the guard does.
 //!
 //! The trick: the state says in one word where the thread is, so a wake costs a system call only if there is somebody to
 //! wake, and one that comes before the wait is not lost.
 
+mod here;
+
+pub(in crate::sys::linux) use self::here::{here, look_here};
+pub(super) use self::here::{note_started, operates};
+
+use self::here::{MINE, MY_OPERATIONS};
 use super::super::error::{self, Result};
 use super::super::event_select::Claim;
 use super::super::os::poll::{POLLIN, look, poll, pollfd};
-use super::super::overlapped;
 use super::super::routine::Apcs;
-use super::super::socket::Core;
 use super::channel::Sink;
 use super::domain::Domain;
-use super::line;
-use crate::error::ERROR_GEN_FAILURE;
 use crate::overlapped::Completion;
-use std::cell::{Cell, OnceCell, RefCell};
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// It computes, or is elsewhere.
@@ -50,54 +51,6 @@ pub(in crate::sys::linux) struct Home {
     pub(in crate::sys::linux) claim: Claim,
     /// What its alertable waits run.
     pub(in crate::sys::linux) apcs: Apcs,
-}
-
-struct Here {
-    home: OnceCell<Arc<Home>>,
-    /// The sockets on which the thread started something that ends with it; some of them twice.
-    started: RefCell<Vec<Weak<Core>>>,
-    /// So many of them are worth a look for those that are gone.
-    tidy_at: Cell<usize>,
-}
-
-thread_local! {
-    static HERE: Here = const {
-        Here { home: OnceCell::new(), started: RefCell::new(Vec::new()), tidy_at: Cell::new(64) }
-    };
-    /// The address of the calling thread's home, and that of its domain of operations.
-    static MINE: Cell<*const Home> = const { Cell::new(ptr::null()) };
-    static MY_OPERATIONS: Cell<*const Domain> = const { Cell::new(ptr::null()) };
-}
-
-/// The home of the calling thread, which is made if need be.
-pub(in crate::sys::linux) fn here() -> Result<Arc<Home>> {
-    HERE.try_with(|here| here.home.get_or_init(Home::new).clone()).map_err(|_| ERROR_GEN_FAILURE)
-}
-
-/// Takes what has happened in the domains of the calling thread, if it has any.
-pub(in crate::sys::linux) fn look_here() {
-    if let Ok(Some(home)) = HERE.try_with(|here| here.home.get().cloned()) {
-        home.look();
-    }
-}
-
-/// The calling thread starts something on this socket that ends with the thread.
-pub(super) fn note_started(core: &Arc<Core>) {
-    let _ = HERE.try_with(|here| {
-        let mut started = here.started.borrow_mut();
-        if started.len() >= here.tidy_at.get() {
-            started.sort_unstable_by_key(Weak::as_ptr);
-            started.dedup_by(|a, b| a.ptr_eq(b));
-            started.retain(|core| core.strong_count() > 0);
-            here.tidy_at.set(2 * started.len().max(32));
-        }
-        started.push(Arc::downgrade(core));
-    });
-}
-
-/// Whether operations of this domain are the calling thread's to hand over.
-pub(super) fn operates(domain: &Domain) -> bool {
-    ptr::eq(MY_OPERATIONS.get(), domain)
 }
 
 impl Home {
@@ -328,28 +281,9 @@ impl Home {
     }
 }
 
-impl Drop for Here {
-    // The thread ends.
-    fn drop(&mut self) {
-        let Some(home) = self.home.take() else { return };
-        // From here on nobody queues anything (CR-20).
-        home.apcs.close();
-        MY_OPERATIONS.set(ptr::null());
-        for core in self.started.take() {
-            if let Some(core) = core.upgrade() {
-                let theirs = |op: &line::Op| op.thread == home.thread && op.channel.is_of_thread();
-                overlapped::cancel_chosen(&core, &theirs);
-            }
-        }
-        // What a ring had of them has ended by now, or the guard sees its end.
-        home.look();
-        for domain in [home.operations.get(), home.selection.get()].into_iter().flatten() {
-            domain.note_pending();
-        }
-        MINE.set(ptr::null());
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

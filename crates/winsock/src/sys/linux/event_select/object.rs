@@ -2,12 +2,12 @@
 //!
 //! The trick: who sets an event decides in that step whose wait it ends, as the kernel of Windows does, so a reset that
 //! follows at once takes nothing away from the threads that waited. A name at an event says where to look; whether its
-//! thread waits stands in the thread's own [`Claim`].
+//! thread waits stands in the thread's own [`Claim`](super::Claim).
 
 use super::super::engine::home::Home;
 use super::super::error::Result;
 use crate::error::ERROR_INVALID_HANDLE;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SET: u8 = 1;
@@ -183,87 +183,11 @@ impl Object {
     }
 }
 
-const IDLE: u32 = 0;
-const ANY: u32 = 1;
-const ALL: u32 = 2;
-const FAILED: u32 = 3;
-/// With the place of the event in the bits above.
-const SATISFIED: u32 = 4;
-const PLACE_SHIFT: u32 = 8;
-
-/// How a thread's wait stands. Armed, and from then on satisfied by at most one event.
-#[derive(Default)]
-pub(crate) struct Claim {
-    word: AtomicU32,
-    /// What a wait for all waits for, in the order in which it is locked. Never taken under the lock of an event.
-    all: Mutex<Vec<Arc<Object>>>,
-}
-
-/// How a wait ended by another's hand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claimed {
-    Place(usize),
-    Closed,
-}
-
-impl Claim {
-    pub(super) fn arm_any(&self) {
-        self.word.store(ANY, SeqCst);
-    }
-
-    pub(super) fn arm_all(&self) {
-        self.word.store(ALL, SeqCst);
-    }
-
-    /// What ended the wait, if something did.
-    pub(super) fn claimed(&self) -> Option<Claimed> {
-        claimed(self.word.load(SeqCst))
-    }
-
-    /// From here on nobody satisfies the wait; what ended it before stands.
-    pub(super) fn disarm(&self) -> Option<Claimed> {
-        claimed(self.word.swap(IDLE, SeqCst))
-    }
-
-    pub(super) fn name_all(&self, objects: Vec<Arc<Object>>) {
-        let before = std::mem::replace(&mut *self.all(), objects);
-        drop(before);
-    }
-
-    fn waits_for_all(&self) -> bool {
-        self.word.load(SeqCst) == ALL
-    }
-
-    fn satisfy(&self, place: usize) -> bool {
-        self.end(ANY, SATISFIED | (place as u32) << PLACE_SHIFT)
-    }
-
-    fn fail(&self) -> bool {
-        self.end(ANY, FAILED) || self.end(ALL, FAILED)
-    }
-
-    fn end(&self, before: u32, after: u32) -> bool {
-        self.word.compare_exchange(before, after, SeqCst, SeqCst).is_ok()
-    }
-
-    fn all(&self) -> MutexGuard<'_, Vec<Arc<Object>>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn claimed(word: u32) -> Option<Claimed> {
-    match word & ((1 << PLACE_SHIFT) - 1) {
-        SATISFIED => Some(Claimed::Place((word >> PLACE_SHIFT) as usize)),
-        FAILED => Some(Claimed::Closed),
-        _ => None,
-    }
-}
-
 /// Satisfies this thread's wait for all if all are set now, together; until then nothing is taken (EV-04).
 pub(super) fn try_all(home: &Home) -> bool {
     let all = home.claim.all();
     let _locked: Vec<_> = all.iter().map(|object| object.names()).collect();
-    let taken = all.iter().all(|object| object.is_set()) && home.claim.end(ALL, SATISFIED);
+    let taken = all.iter().all(|object| object.is_set()) && home.claim.satisfy_all();
     if taken {
         for object in all.iter().filter(|object| !object.manual_reset) {
             object.flags.fetch_and(!SET, SeqCst);

@@ -179,15 +179,15 @@ fn with_an_event_a_port_is_told_of_nothing_or_of_all() {
     assert_eq!(refused.error.code(), WSAEINVAL);
 }
 
+type Told = Rc<RefCell<Vec<(OpId, usize)>>>;
+
 #[test]
 fn a_routine_runs_in_an_alertable_wait_of_its_thread() {
     let (near, far) = pair();
-    let told = Rc::new(RefCell::new(Vec::new()));
-    let note = |told: &Rc<RefCell<Vec<(Option<OpId>, usize)>>>| {
+    let told = Told::default();
+    let note = |told: &Told| {
         let told = told.clone();
-        move |completion: Completion| {
-            told.borrow_mut().push((Some(completion.id()), completion.result().unwrap()))
-        }
+        move |completion: Completion| told.borrow_mut().push((completion.id(), completion.result().unwrap()))
     };
     let first = near.recv_overlapped(vec![0; 4], Flags::NONE, ToRoutine(note(&told))).unwrap();
     let second = near.recv_overlapped(vec![0; 4], Flags::NONE, ToRoutine(note(&told))).unwrap();
@@ -203,7 +203,7 @@ fn a_routine_runs_in_an_alertable_wait_of_its_thread() {
     assert_eq!(sleep_ex(NOW, Alertable::No).unwrap(), Wait::TimedOut);
     assert!(told.borrow().is_empty());
     assert_eq!(sleep_ex(SOON, Alertable::Yes).unwrap(), Wait::IoCompletion);
-    assert_eq!(*told.borrow(), [(Some(first.id), 4), (Some(second.id), 3)]);
+    assert_eq!(*told.borrow(), [(first.id, 4), (second.id, 3)]);
     assert_eq!(near.routine_result(first.id).unwrap_err().code(), ERROR_NOT_FOUND);
     let at_once = near.send_overlapped(b"x".to_vec(), ToRoutine(note(&told))).unwrap();
     assert!(at_once.at_once);

@@ -1,0 +1,86 @@
+//! How a thread's wait for events stands. Armed, and from then on satisfied by at most one event.
+
+use super::object::Object;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+const IDLE: u32 = 0;
+const ANY: u32 = 1;
+const ALL: u32 = 2;
+const FAILED: u32 = 3;
+/// With the place of the event in the bits above.
+const SATISFIED: u32 = 4;
+const PLACE_SHIFT: u32 = 8;
+
+#[derive(Default)]
+pub(crate) struct Claim {
+    word: AtomicU32,
+    /// What a wait for all waits for, in the order in which it is locked. Never taken under the lock of an event.
+    all: Mutex<Vec<Arc<Object>>>,
+}
+
+/// How a wait ended by another's hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Claimed {
+    Place(usize),
+    Closed,
+}
+
+impl Claim {
+    pub(super) fn arm_any(&self) {
+        self.word.store(ANY, SeqCst);
+    }
+
+    pub(super) fn arm_all(&self) {
+        self.word.store(ALL, SeqCst);
+    }
+
+    /// What ended the wait, if something did.
+    pub(super) fn claimed(&self) -> Option<Claimed> {
+        claimed(self.word.load(SeqCst))
+    }
+
+    /// From here on nobody satisfies the wait; what ended it before stands.
+    pub(super) fn disarm(&self) -> Option<Claimed> {
+        claimed(self.word.swap(IDLE, SeqCst))
+    }
+
+    pub(super) fn name_all(&self, objects: Vec<Arc<Object>>) {
+        let before = std::mem::replace(&mut *self.all(), objects);
+        drop(before);
+    }
+
+    pub(super) fn waits_for_all(&self) -> bool {
+        self.word.load(SeqCst) == ALL
+    }
+
+    pub(super) fn satisfy(&self, place: usize) -> bool {
+        self.end(ANY, SATISFIED | (place as u32) << PLACE_SHIFT)
+    }
+
+    pub(super) fn fail(&self) -> bool {
+        self.end(ANY, FAILED) || self.end(ALL, FAILED)
+    }
+
+    /// Satisfies a wait for all, of which the caller has seen that it may be.
+    pub(super) fn satisfy_all(&self) -> bool {
+        self.end(ALL, SATISFIED)
+    }
+
+    fn end(&self, before: u32, after: u32) -> bool {
+        self.word.compare_exchange(before, after, SeqCst, SeqCst).is_ok()
+    }
+
+    /// The events of a wait for all.
+    pub(super) fn all(&self) -> MutexGuard<'_, Vec<Arc<Object>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn claimed(word: u32) -> Option<Claimed> {
+    match word & ((1 << PLACE_SHIFT) - 1) {
+        SATISFIED => Some(Claimed::Place((word >> PLACE_SHIFT) as usize)),
+        FAILED => Some(Claimed::Closed),
+        _ => None,
+    }
+}
