@@ -25,9 +25,13 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 /// Wine heals. It runs all the same, and a failure is told. DIFFERENCES.md says what is known of each.
 const UNSTEADY_ON_WINE: &[(&str, Model)] = &[
     ("a_reset_in_the_middle", Model::CompletionPort),
+    ("a_reset_in_the_middle", Model::OverlappedEvent),
+    ("a_reset_in_the_middle", Model::OverlappedRoutine),
     ("a_slow_reader_behind_a_proxy_holds_little", Model::Blocking),
     ("a_slow_reader_behind_a_proxy_holds_little", Model::Select),
     ("chargen_says_the_lines_of_the_rfc", Model::CompletionPort),
+    ("chargen_says_the_lines_of_the_rfc", Model::OverlappedEvent),
+    ("chargen_says_the_lines_of_the_rfc", Model::OverlappedRoutine),
 ];
 
 /// One body, under every model.
