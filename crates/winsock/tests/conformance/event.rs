@@ -7,6 +7,7 @@ use doorbell_winsock::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
 use doorbell_winsock::event_select::WAIT_EVENTS_MAX;
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::{Event, Result, Wait, wait_all, wait_any};
+use std::slice::from_ref;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -349,7 +350,7 @@ fn ev_06_a_closed_event_is_an_invalid_handle() {
             open.set().unwrap();
             let both = [open.clone(), stale.clone()];
             for wait in [wait_any, wait_all] {
-                fails(wait(&[stale.clone()], Some(SOON), Alertable::No), &[ERROR_INVALID_HANDLE]);
+                fails(wait(from_ref(&stale), Some(SOON), Alertable::No), &[ERROR_INVALID_HANDLE]);
                 fails(wait(&both, Some(SOON), Alertable::No), &[ERROR_INVALID_HANDLE]);
             }
             // The wait that failed took nothing, and a new event is not taken for the old one.

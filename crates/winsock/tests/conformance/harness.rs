@@ -14,7 +14,7 @@ use doorbell_winsock::{
 };
 use std::any::Any;
 use std::fmt::Debug;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -207,6 +207,14 @@ pub(crate) fn pair_of(family: Family) -> (Socket, Socket) {
     let (server, from) = listener.accept().expect("accept");
     assert_eq!(from, client.local_addr().expect("the client's address"));
     (client, server)
+}
+
+/// A socket whose peer belongs to the standard library: nothing that the peer does drives an operation of ours.
+pub(crate) fn foreign_pair() -> (Socket, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let socket = stream(Family::V4);
+    socket.connect(listener.local_addr().unwrap()).unwrap();
+    (socket, listener.accept().unwrap().0)
 }
 
 /// An address that refuses connections for as long as the socket is kept: bound, so nobody else gets its port, and

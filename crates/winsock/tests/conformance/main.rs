@@ -16,3 +16,4 @@ mod port;
 mod select;
 mod socket;
 mod startup;
+mod told;

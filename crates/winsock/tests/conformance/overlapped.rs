@@ -5,13 +5,14 @@ mod buffers;
 mod cancel;
 mod close;
 mod datagram;
+mod event;
 mod order;
 mod shutdown;
 
 use crate::harness::{
-    NOTHING, SETTLE, SOON, arrived, compute, fails, families, known_on_wine, next_end, no_packet, pair,
-    pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused,
-    reset, same_bytes, started, stream,
+    NOTHING, SETTLE, SOON, arrived, compute, fails, families, foreign_pair, known_on_wine, next_end,
+    no_packet, pair, pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly,
+    recv_pending, refused, reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
@@ -19,20 +20,11 @@ use doorbell_winsock::error::{
 };
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{CompletionPort, Packet, Shutdown, Socket, Started};
+use doorbell_winsock::{CompletionPort, Packet, Shutdown, Started};
 use std::collections::HashSet;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// A socket whose peer belongs to the standard library: nothing that the peer does drives an operation of ours.
-fn foreign_pair() -> (Socket, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let socket = stream(doorbell_winsock::Family::V4);
-    socket.connect(listener.local_addr().unwrap()).unwrap();
-    (socket, listener.accept().unwrap().0)
-}
 
 // D WSARecv; W iocp_async_read.
 #[test]

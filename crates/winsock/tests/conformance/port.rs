@@ -1,6 +1,7 @@
-//! CP: completion ports and their sockets. The queue of packets, and which threads are released and how many at a
-//! time, stand in files of their own below.
+//! CP: completion ports and their sockets. The queue of packets, which threads are released and how many at a time,
+//! and operations that have an event, stand in files of their own below.
 
+mod event;
 mod queue;
 mod release;
 

@@ -1,8 +1,12 @@
-//! EV: several threads in waits for several events.
+//! EV, LI: several threads in waits for several events, and more than 64 sockets.
 
-use crate::harness::{SILENCE, SOON, event, is_set, promise};
+use crate::harness::{SILENCE, SOON, event, is_set, pair, promise};
+use doorbell_winsock::event_select::WAIT_EVENTS_MAX;
+use doorbell_winsock::overlapped::ToEvent;
 use doorbell_winsock::routine::Alertable;
-use doorbell_winsock::{Event, Wait, wait_any};
+use doorbell_winsock::socket::Flags;
+use doorbell_winsock::{Event, Socket, Wait, wait_any};
+use std::slice::from_ref;
 use std::sync::mpsc;
 use std::thread;
 
@@ -76,7 +80,7 @@ fn ev_03_every_set_of_many_threads_is_seen() {
                 thread::spawn(move || {
                     for _ in 0..ROUNDS {
                         set.set().unwrap();
-                        assert_eq!(wait_any(&[seen.clone()], Some(SOON), Alertable::No), Ok(Wait::Index(0)));
+                        assert_eq!(wait_any(from_ref(&seen), Some(SOON), Alertable::No), Ok(Wait::Index(0)));
                     }
                 })
             })
@@ -97,4 +101,70 @@ fn ev_03_every_set_of_many_threads_is_seen() {
             thread.join().unwrap();
         }
     });
+}
+
+// D Maximum Number of Sockets Supported; the page of model 4: 64 for each thread, and as many threads as one wants.
+#[test]
+fn li_02_three_threads_serve_64_sockets_each() {
+    promise(|| {
+        let (tell, told) = mpsc::channel();
+        let (mut peers, mut threads) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (mut mine, mut theirs): (Vec<Socket>, Vec<Socket>) = (Vec::new(), Vec::new());
+            for _ in 0..WAIT_EVENTS_MAX {
+                let (a, b) = pair();
+                theirs.push(a);
+                mine.push(b);
+            }
+            peers.push(theirs);
+            let (tell, done) = (tell.clone(), mpsc::channel::<()>());
+            threads.push((
+                done.0,
+                thread::spawn(move || {
+                    serve(&mine, &tell);
+                    // A thread that ends takes its pending operations with it: it stays for the other two.
+                    done.1.recv().ok();
+                }),
+            ));
+        }
+        for round in 0..2u8 {
+            // Crosswise, the last socket of each thread first.
+            for at in (0..WAIT_EVENTS_MAX).rev() {
+                for theirs in &peers {
+                    theirs[at].send(&[at as u8, round]).unwrap();
+                }
+            }
+            let mut counts = [0; WAIT_EVENTS_MAX];
+            for _ in 0..3 * WAIT_EVENTS_MAX {
+                let (at, got) = told.recv_timeout(SOON).expect("a socket was not served");
+                assert_eq!(got, [at as u8, round]);
+                counts[at] += 1;
+            }
+            assert_eq!(counts, [3; WAIT_EVENTS_MAX]);
+        }
+        assert!(told.recv_timeout(SILENCE).is_err());
+        for (done, thread) in threads {
+            drop(done);
+            thread.join().unwrap();
+        }
+    });
+}
+
+/// A worker of model 5: a receive and an event for each of 64 sockets, two messages of two bytes from each.
+fn serve(sockets: &[Socket], tell: &mpsc::Sender<(usize, Vec<u8>)>) {
+    let events: Vec<Event> = sockets.iter().map(|_| event()).collect();
+    let start =
+        |at: usize| sockets[at].recv_overlapped(vec![0; 2], Flags::NONE, ToEvent(&events[at])).unwrap();
+    let mut receives: Vec<_> = (0..sockets.len()).map(|at| Some(start(at))).collect();
+    for _ in 0..2 * sockets.len() {
+        match wait_any(&events, Some(SOON), Alertable::No) {
+            Ok(Wait::Index(at)) => {
+                let mut end = receives[at].take().unwrap().try_take().expect("its event is set");
+                assert_eq!(end.result(), Ok(2));
+                tell.send((at, end.take_buffer().unwrap())).unwrap();
+                receives[at] = Some(start(at));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

@@ -9,6 +9,7 @@ use doorbell_winsock::overlapped::{OpId, ToEvent, ToPortAndEvent};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Event, Socket, Started, Wait, wait_any};
+use std::slice::from_ref;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -207,7 +208,7 @@ fn cp_21_a_wait_for_an_event_frees_the_place() {
     promise(|| {
         let waits: [fn(&Event); 3] = [
             |event| becomes_set(event),
-            |event| assert_eq!(wait_any(&[event.clone()], None, Alertable::Yes), Ok(Wait::Index(0))),
+            |event| assert_eq!(wait_any(from_ref(event), None, Alertable::Yes), Ok(Wait::Index(0))),
             |served| {
                 let both = [served.clone(), event()];
                 assert_eq!(wait_any(&both, Some(SOON), Alertable::No), Ok(Wait::Index(0)));

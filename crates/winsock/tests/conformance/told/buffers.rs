@@ -1,0 +1,288 @@
+//! BF: buffers come back exactly once, and nobody writes into them afterwards.
+
+use super::{Act, LONG, Told, WAYS, Way, each, narrow};
+use crate::harness::{
+    Counted, NOTHING, SILENCE, SOON, arrived, event, pair, pair_of, pattern, promise, quiet, received,
+    recv_exactly, recv_to_the_end, refused, reset, same_bytes, stream, within,
+};
+use doorbell_winsock::error::{WSAEINVAL, WSAENOTCONN};
+use doorbell_winsock::overlapped::{ToEvent, ToRoutine};
+use doorbell_winsock::routine::{Alertable, sleep_ex};
+use doorbell_winsock::socket::Flags;
+use doorbell_winsock::{Completion, Family, Wait};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+// W test_WSARecv; D WSARecv.
+#[test]
+fn bf_01_scatter_fills_in_order_and_gather_sends_in_order() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = pair_of(family);
+            told.started(Act::Send(&a), vec![b"ab".to_vec(), NOTHING, b"cdefgh".to_vec()]);
+            let mut end = told.next();
+            assert_eq!(end.result(), Ok(8));
+            let back: Vec<Vec<u8>> = end.take_buffer().unwrap();
+            assert_eq!(back, [b"ab".to_vec(), NOTHING, b"cdefgh".to_vec()]);
+            arrived(&b, 8);
+            told.started(Act::Recv(&b), vec![vec![9; 4], NOTHING, vec![9; 8]]);
+            let mut end = told.next();
+            assert_eq!(end.result(), Ok(8));
+            let filled: Vec<Vec<u8>> = end.take_buffer().unwrap();
+            assert_eq!(filled, [b"abcd".to_vec(), NOTHING, b"efgh\x09\x09\x09\x09".to_vec()]);
+        });
+    });
+}
+
+// P8: what a short receive does not report it does not touch.
+#[test]
+fn bf_02_a_short_receive_writes_only_what_it_reports() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = pair_of(family);
+            for pending in [true, false] {
+                if pending {
+                    told.pending(Act::Recv(&b), vec![0xAA; 16]);
+                    a.send(b"hi").unwrap();
+                } else {
+                    a.send(b"hi").unwrap();
+                    arrived(&b, 2);
+                    told.started(Act::Recv(&b), vec![0xAA; 16]);
+                }
+                let mut end = told.next();
+                assert_eq!(end.result(), Ok(2));
+                let buffer: Vec<u8> = end.take_buffer().unwrap();
+                assert_eq!(&buffer[..2], b"hi");
+                assert_eq!(buffer[2..], [0xAA; 14]);
+            }
+        });
+    });
+}
+
+// W test_empty_recv.
+#[test]
+fn bf_03_a_list_of_no_buffers_is_refused() {
+    promise(|| {
+        each(|mut told, family| {
+            let (_a, b) = pair_of(family);
+            refused(told.start(Act::Recv(&b), Vec::<Vec<u8>>::new()), &[WSAEINVAL]);
+            told.silence();
+        });
+    });
+}
+
+#[track_caller]
+fn same(mut end: Completion, address: *const u8, capacity: usize) {
+    let bytes: Vec<u8> = end.take_buffer().expect("the buffer comes back");
+    assert_eq!((bytes.as_ptr(), bytes.capacity()), (address, capacity));
+    assert!(end.take_buffer::<Vec<u8>>().is_none(), "it came back twice");
+}
+
+/// A buffer with room behind its length, its address and its capacity.
+fn buffer(len: usize) -> (Vec<u8>, *const u8, usize) {
+    let mut bytes = Vec::with_capacity(2 * len);
+    bytes.resize(len, 0);
+    let (address, capacity) = (bytes.as_ptr(), bytes.capacity());
+    (bytes, address, capacity)
+}
+
+// The rule of this interface.
+#[test]
+fn bf_05_the_very_same_buffer_comes_back_whatever_the_outcome() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = pair_of(family);
+            let (bytes, address, capacity) = buffer(64);
+            told.pending(Act::Recv(&b), bytes);
+            a.send(b"x").unwrap();
+            same(told.next(), address, capacity);
+            let (bytes, address, capacity) = buffer(64);
+            told.started(Act::Send(&b), bytes);
+            same(told.next(), address, capacity);
+            let (bytes, address, capacity) = buffer(64);
+            let id = told.pending(Act::Recv(&b), bytes);
+            b.cancel(Some(id)).unwrap();
+            same(told.next(), address, capacity);
+            let (bytes, address, capacity) = buffer(64);
+            told.pending(Act::Recv(&b), bytes);
+            reset(&a);
+            same(told.next(), address, capacity);
+            let fresh = stream(family);
+            let (bytes, address, capacity) = buffer(64);
+            let bytes = refused(told.start(Act::Recv(&fresh), bytes), &[WSAENOTCONN]);
+            assert_eq!((bytes.as_ptr(), bytes.capacity()), (address, capacity));
+            let (_c, d) = pair_of(family);
+            let (bytes, address, capacity) = buffer(64);
+            told.pending(Act::Recv(&d), bytes);
+            d.close().unwrap();
+            same(told.next(), address, capacity);
+            told.silence();
+        });
+    });
+}
+
+// The rule of this interface: exactly once, counted by the buffer's own drop.
+#[test]
+fn bf_05_every_buffer_is_dropped_exactly_once() {
+    promise(|| {
+        for way in WAYS {
+            let mut told = Told::by(way);
+            let drops = Arc::new(AtomicUsize::new(0));
+            let dropped = || drops.load(Ordering::SeqCst);
+            let (a, b) = pair();
+            // Taken: it is the caller's.
+            told.pending(Act::Recv(&b), Counted::new(8, &drops));
+            a.send(b"x").unwrap();
+            let mut end = told.next();
+            let buffer: Counted = end.take_buffer().unwrap();
+            assert_eq!(&buffer.bytes()[..1], b"x");
+            drop(end);
+            assert_eq!(dropped(), 0);
+            drop(buffer);
+            assert_eq!(dropped(), 1);
+            // Left: it goes with what was told.
+            told.pending(Act::Recv(&b), Counted::new(8, &drops));
+            a.send(b"x").unwrap();
+            let end = told.next();
+            assert_eq!(dropped(), 1);
+            drop(end);
+            assert_eq!(dropped(), 2);
+            // Of two that pend when the socket is closed, both.
+            told.pending(Act::Recv(&b), Counted::new(8, &drops));
+            told.pending(Act::Recv(&b), Counted::new(8, &drops));
+            drop(b);
+            drop((told.next(), told.next()));
+            assert_eq!(dropped(), 4);
+            // Refused at once: in the answer.
+            let fresh = stream(Family::V4);
+            drop(refused(told.start(Act::Recv(&fresh), Counted::new(8, &drops)), &[WSAENOTCONN]));
+            assert_eq!(dropped(), 5);
+            told.silence();
+            assert_eq!(dropped(), 5);
+        }
+    });
+}
+
+// The rule of this interface: an operation whose handle is dropped is cancelled, and its buffer is dropped once.
+#[test]
+fn bf_06_a_dropped_op_is_cancelled_and_its_buffer_dropped_once() {
+    promise(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (a, b) = pair();
+        let event = event();
+        for number in 1..=10 {
+            let op = b.recv_overlapped(Counted::new(64, &drops), Flags::NONE, ToEvent(&event)).unwrap();
+            assert!(!op.at_once());
+            drop(op);
+            assert!(within(SOON, || drops.load(Ordering::SeqCst) >= number), "buffer {number} is kept");
+        }
+        // It took nothing with it: the data is there for the next one, and the buffers are not dropped again.
+        quiet(&b);
+        a.send(b"later").unwrap();
+        assert_eq!(recv_exactly(&b, 5), b"later");
+        assert_eq!(drops.load(Ordering::SeqCst), 10);
+    });
+}
+
+// The rule of this interface: dropped when it has ended already, or given up behind its back by a close.
+#[test]
+fn bf_06_an_op_dropped_after_its_end_drops_its_buffer_once() {
+    promise(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        for number in 0..20 {
+            let (a, b) = pair();
+            let event = event();
+            let op = b.recv_overlapped(Counted::new(64, &drops), Flags::NONE, ToEvent(&event)).unwrap();
+            if number % 2 == 0 {
+                a.send(b"x").unwrap();
+                assert_eq!(op.wait(), Ok(1));
+            } else {
+                b.close().unwrap();
+                op.wait().expect_err("the socket is closed");
+            }
+            assert_eq!(drops.load(Ordering::SeqCst), number);
+            drop(op);
+            assert!(within(SOON, || drops.load(Ordering::SeqCst) == number + 1));
+        }
+        thread::sleep(SILENCE);
+        assert_eq!(drops.load(Ordering::SeqCst), 20);
+    });
+}
+
+// The rule of this interface: the event of a dropped operation may be gone as well, and data may race the drop.
+#[test]
+fn bf_06_a_drop_that_races_the_data_loses_at_most_what_was_taken() {
+    promise(|| {
+        for number in 0..50 {
+            let drops = Arc::new(AtomicUsize::new(0));
+            let (a, b) = pair();
+            let event = event();
+            let op = b.recv_overlapped(Counted::new(4, &drops), Flags::NONE, ToEvent(&event)).unwrap();
+            let sender = thread::spawn(move || {
+                a.send(b"12345678").unwrap();
+                a
+            });
+            if number % 2 == 0 {
+                thread::yield_now();
+            }
+            drop(op);
+            drop(event);
+            let a = sender.join().unwrap();
+            assert!(within(SOON, || drops.load(Ordering::SeqCst) == 1));
+            // The operation took its four bytes or none.
+            a.close().unwrap();
+            let got = recv_to_the_end(&b);
+            assert!(got == b"12345678" || got == b"5678", "{got:?}");
+        }
+    });
+}
+
+// The rule of this interface: with a send the system reads the buffer as long as it needs it.
+#[test]
+fn bf_06_a_dropped_send_sends_a_prefix_of_what_it_was_given() {
+    promise(|| {
+        let (a, b) = narrow(Family::V4);
+        let event = event();
+        let op = a.send_overlapped(pattern(LONG, 9), ToEvent(&event)).unwrap();
+        assert!(!op.at_once());
+        drop(op);
+        // Memory that was freed is likely to come back here.
+        let noise: Vec<Vec<u8>> = (0..4).map(|_| vec![0x55; LONG / 4]).collect();
+        let reader = thread::spawn(move || recv_to_the_end(&b));
+        thread::sleep(SILENCE);
+        a.close().unwrap();
+        let got = reader.join().unwrap();
+        assert!(got.len() <= LONG);
+        same_bytes(&got, &pattern(LONG, 9)[..got.len()]);
+        drop(noise);
+    });
+}
+
+// The rule of this interface: a routine that is left alone keeps its buffer until the end, and then both go.
+#[test]
+fn bf_06_what_a_routine_does_not_take_is_dropped_with_what_it_was_given() {
+    promise(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let (a, b) = pair();
+        for number in 0..10 {
+            let held = Counted::new(0, &drops);
+            b.recv_overlapped(
+                Counted::new(64, &drops),
+                Flags::NONE,
+                ToRoutine(move |end: Completion| {
+                    assert_eq!(end.bytes(), held.bytes().len() + 1);
+                }),
+            )
+            .unwrap();
+            a.send(b"x").unwrap();
+            assert_eq!(drops.load(Ordering::SeqCst), 2 * number);
+            assert_eq!(sleep_ex(Some(SOON), Alertable::Yes), Ok(Wait::IoCompletion));
+            assert_eq!(drops.load(Ordering::SeqCst), 2 * number + 2);
+        }
+        let mut told = Told::by(Way::Routine);
+        told.receives(&b, 4);
+        a.send(b"y").unwrap();
+        assert_eq!(received(told.next()), b"y");
+    });
+}
