@@ -13,6 +13,7 @@ mod event_select;
 mod harness;
 mod overlapped;
 mod port;
+mod routine;
 mod select;
 mod socket;
 mod startup;
