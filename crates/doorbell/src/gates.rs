@@ -32,9 +32,10 @@ impl Gates {
         Gates { core: core.clone(), gates: listeners.into_iter().map(gate).collect() }
     }
 
-    /// Asks for FD_ACCEPT, which also makes the listening sockets non-blocking (MO-01).
-    pub(crate) fn select(&self, selects: &dyn Selects) -> Result<()> {
-        self.sockets().try_for_each(|socket| selects.select(socket, NetEvents::ACCEPT))
+    /// Asks for FD_ACCEPT, and for what accepted sockets are to have from the first moment (AS-08). It makes all of them
+    /// non-blocking (MO-01).
+    pub(crate) fn select(&self, selects: &dyn Selects, of_accepted: NetEvents) -> Result<()> {
+        self.sockets().try_for_each(|socket| selects.select(socket, NetEvents::ACCEPT | of_accepted))
     }
 
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Socket> {

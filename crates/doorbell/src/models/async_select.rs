@@ -8,7 +8,7 @@ use crate::gates::Gates;
 use crate::house::House;
 use crate::inbox::Inbox;
 use crate::listener::Listener;
-use crate::peer::ready::Selects;
+use crate::peer::ready::{OF_CLIENT, Selects};
 use crate::threads::Threads;
 use crate::wake::WakeWindow;
 use doorbell_winsock::async_select::{Message, MessageQueue, WM_USER, Window};
@@ -60,6 +60,15 @@ impl Selects for Window {
     }
 }
 
+/// What is accepted for the same window has the listener's selection already; a second leg has not.
+struct Inherited(Window);
+
+impl Selects for Inherited {
+    fn select(&self, socket: &Socket, events: NetEvents) -> Result<()> {
+        if events == OF_CLIENT { Ok(()) } else { self.0.select(socket, events) }
+    }
+}
+
 /// A window's procedure, and what it remembers between two messages.
 struct Procedure {
     core: Arc<Core>,
@@ -67,7 +76,9 @@ struct Procedure {
     desk: Arc<Desk>,
     gates: Gates,
     house: House,
+    /// For clients who were handed over, and for the window's own.
     selects: Arc<dyn Selects>,
+    inherited: Arc<dyn Selects>,
     others: Vec<Arc<Desk>>,
     /// Whose turn it is to get a client: 0 is this one's.
     turn: usize,
@@ -76,10 +87,10 @@ struct Procedure {
 impl Procedure {
     fn create(core: &Arc<Core>, listeners: Vec<Listener>, others: Vec<Arc<Desk>>) -> Result<Procedure> {
         let queue = MessageQueue::new()?;
-        // 2. At its creation the window asks for FD_ACCEPT of the listening sockets.
+        // 2. At its creation the window asks for FD_ACCEPT of the listening sockets, and for what the accepted ones inherit.
         let gates = Gates::new(core, listeners);
         let window = queue.window();
-        gates.select(&window)?;
+        gates.select(&window, OF_CLIENT)?;
         let bell = Bell::new(core, WakeWindow::new(window.clone()));
         bell.ring_at_stop(core);
         if gates.sockets().next().is_some() {
@@ -87,7 +98,17 @@ impl Procedure {
         }
         let desk = Arc::new(Desk { bell, inbox: Inbox::new() });
         let (core, house) = (core.clone(), House::new(core));
-        Ok(Procedure { core, queue, desk, gates, house, selects: Arc::new(window), others, turn: 0 })
+        Ok(Procedure {
+            core,
+            queue,
+            desk,
+            gates,
+            house,
+            inherited: Arc::new(Inherited(window.clone())),
+            selects: Arc::new(window),
+            others,
+            turn: 0,
+        })
     }
 
     fn pump(mut self) -> Result<()> {
@@ -132,10 +153,10 @@ impl Procedure {
     }
 
     fn let_in(&mut self, now: Instant) {
-        let Procedure { gates, desk, others, turn, house, selects, .. } = self;
+        let Procedure { gates, desk, others, turn, house, inherited, .. } = self;
         gates.let_in(now, |newcomer| {
             match turn.checked_sub(1).map(|other| &others[other]) {
-                None => drop(house.open(newcomer, desk.bell.clone(), selects.clone(), now)),
+                None => drop(house.open(newcomer, desk.bell.clone(), inherited.clone(), now)),
                 Some(other) => other.hand_over(newcomer),
             }
             *turn = (*turn + 1) % (others.len() + 1);

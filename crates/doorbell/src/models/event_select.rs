@@ -49,7 +49,7 @@ struct Porter {
 
 impl Porter {
     fn stand(mut self) -> Result<()> {
-        self.gates.select(&self.door)?;
+        self.gates.select(&self.door, NetEvents::NONE)?;
         let events = [self.bell.wake.clone(), self.door.clone()];
         while self.core.phase() == Phase::Serving {
             let now = Instant::now();

@@ -43,6 +43,10 @@ pub(crate) enum Manner {
     Notified(Arc<dyn Selects>),
 }
 
+/// The network events of an accepted socket. A second leg has FD_CONNECT too.
+pub(crate) const OF_CLIENT: NetEvents =
+    NetEvents::from_bits(NetEvents::READ.bits() | NetEvents::WRITE.bits() | NetEvents::CLOSE.bits());
+
 /// Selects network events of a socket, to be told in a model's own way.
 pub(crate) trait Selects: Send + Sync {
     fn select(&self, socket: &Socket, events: NetEvents) -> Result<()>;
@@ -53,9 +57,7 @@ impl Manner {
         let connect = if leg == Leg::Second { NetEvents::CONNECT } else { NetEvents::NONE };
         match self {
             Manner::Stands | Manner::Asked => Ok(()),
-            Manner::Notified(selects) => {
-                selects.select(socket, NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE | connect)
-            }
+            Manner::Notified(selects) => selects.select(socket, OF_CLIENT | connect),
         }
     }
 }
