@@ -11,7 +11,8 @@
 //! - or the start ended without leaving anything behind, and the starting thread takes it.
 //!
 //! Between leak and take-back nobody holds a reference into a block, because the kernel writes to it: only its address
-//! stands in the list of its handle, to be compared by a cancellation.
+//! stands in the list of its handle, to be compared by a cancellation. Whether the kernel is done with it is read as the
+//! one number that the kernel writes last.
 
 use super::super::error::{Result, code_of_status};
 use super::address::Address;
