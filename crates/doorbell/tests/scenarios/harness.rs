@@ -32,6 +32,7 @@ const UNSTEADY_ON_WINE: &[(&str, Model)] = &[
     ("chargen_says_the_lines_of_the_rfc", Model::CompletionPort),
     ("chargen_says_the_lines_of_the_rfc", Model::OverlappedEvent),
     ("chargen_says_the_lines_of_the_rfc", Model::OverlappedRoutine),
+    ("resets_before_the_accept_leave_no_descriptor", Model::AsyncSelect),
 ];
 
 /// One body, under every model.
