@@ -32,3 +32,48 @@ impl Wake for Summons {
         self.sent.swap(false, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use doorbell_winsock::event_select::Wait;
+    use doorbell_winsock::routine::{Alertable, sleep_ex};
+    use std::cell::Cell;
+    use std::thread;
+    use std::time::Duration;
+
+    thread_local! {
+        static LOOKS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    fn looks() -> u32 {
+        sleep_ex(Some(Duration::ZERO), Alertable::Yes).unwrap();
+        LOOKS.get()
+    }
+
+    #[test]
+    fn a_flood_of_rings_is_one_look_until_it_is_hushed() {
+        let summons = Summons::new(|| LOOKS.set(LOOKS.get() + 1)).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..100).for_each(|_| summons.ring()));
+            }
+        });
+        assert_eq!(looks(), 1);
+        summons.ring();
+        assert_eq!(looks(), 1, "it was not hushed");
+        summons.hush();
+        summons.ring();
+        assert_eq!(looks(), 2);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_is_reached() {
+        let summons = Summons::new(|| LOOKS.set(LOOKS.get() + 1)).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| summons.ring());
+            let ended = sleep_ex(Some(Duration::from_secs(5)), Alertable::Yes).unwrap();
+            assert_eq!((ended, LOOKS.get()), (Wait::IoCompletion, 1));
+        });
+    }
+}

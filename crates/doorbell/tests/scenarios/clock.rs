@@ -3,6 +3,7 @@
 use crate::harness::{SOON, Served, all_done, pattern, scenarios};
 use doorbell::Model;
 use doorbell_service::{Chargen, Conversation, Echo, Input, Peer, Reply, Service};
+use doorbell_winsock::routine::{Alertable, sleep_ex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ scenarios![
     the_last_timer_set_is_the_one,
     a_timer_that_is_cancelled_is_silent,
     a_timer_rings_while_data_flows,
+    a_handler_may_wait_alertably_itself,
     who_is_idle_is_closed_and_who_is_not_stays,
     who_reads_nothing_is_idle,
 ];
@@ -140,6 +142,52 @@ fn a_timer_rings_while_data_flows(model: Model) {
         assert_eq!(heard.as_bytes(), &line[..1000]);
     }
     assert!(begun.elapsed() + A_MOMENT >= Duration::from_millis(200), "it rang early");
+    server.end();
+}
+
+/// Echoes, and a moment later sleeps in its handler: what is queued for its thread runs meanwhile, also what a model queues.
+struct Dozing;
+
+impl Service for Dozing {
+    type Message = ();
+    type Conversation = Dozing;
+
+    fn open(&self, _peer: &Peer) -> Dozing {
+        Dozing
+    }
+}
+
+impl Conversation<()> for Dozing {
+    fn handle(&mut self, input: Input<'_, ()>, reply: &mut Reply<'_, ()>, now: Instant) {
+        match input {
+            Input::Received(bytes) => {
+                reply.send(bytes);
+                reply.wake_at(now + Duration::from_millis(1));
+            }
+            Input::WokeUp => {
+                // Once for everything that is there, and once for what comes meanwhile.
+                for _ in 0..2 {
+                    sleep_ex(Some(Duration::from_millis(5)), Alertable::Yes).expect("it sleeps");
+                }
+                reply.send(b"slept\n");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn a_handler_may_wait_alertably_itself(model: Model) {
+    let server = Served::with(model, Dozing, |builder| builder.threads(1).concurrency(1));
+    let clients = (0..4).map(|number| {
+        let mut client = server.connect();
+        thread::spawn(move || {
+            for round in 0..10 {
+                client.echoes(&pattern(100, number + round));
+                assert_eq!(client.hear_line(), "slept");
+            }
+        })
+    });
+    all_done(clients.collect::<Vec<_>>());
     server.end();
 }
 
