@@ -24,6 +24,9 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 /// What fails under Wine now and then, not each time: so it cannot be declared as what must fail, and nothing can tell when
 /// Wine heals. It runs all the same, and a failure is told. DIFFERENCES.md says what is known of each.
 const UNSTEADY_ON_WINE: &[(&str, Model)] = &[
+    ("a_busy_peer_beside_a_quiet_one", Model::AsyncSelect),
+    ("a_busy_peer_beside_a_quiet_one_on_one_thread", Model::AsyncSelect),
+    ("a_peer_that_never_reads_while_16_mib_are_offered", Model::AsyncSelect),
     ("a_reset_in_the_middle", Model::CompletionPort),
     ("a_reset_in_the_middle", Model::OverlappedEvent),
     ("a_reset_in_the_middle", Model::OverlappedRoutine),
@@ -32,7 +35,8 @@ const UNSTEADY_ON_WINE: &[(&str, Model)] = &[
     ("chargen_says_the_lines_of_the_rfc", Model::CompletionPort),
     ("chargen_says_the_lines_of_the_rfc", Model::OverlappedEvent),
     ("chargen_says_the_lines_of_the_rfc", Model::OverlappedRoutine),
-    ("resets_before_the_accept_leave_no_descriptor", Model::AsyncSelect),
+    ("every_byte_of_64_connections_comes_back_in_order", Model::AsyncSelect),
+    ("every_byte_of_64_connections_comes_back_in_order", Model::EventSelect),
 ];
 
 /// One body, under every model.
