@@ -4,7 +4,7 @@
 //! The peers belong to the standard library, so nothing that they do drives anything of ours.
 
 use crate::delivery::{event, set_soon, stays_unset};
-use crate::harness::{SETTLE, SOON, compute, listener, promise, stream, within};
+use crate::harness::{SETTLE, SOON, listener, promise, stream, within};
 use doorbell_winsock::async_select::WM_USER;
 use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::{Event, Family, Message, MessageQueue, NetEvents, Socket};
@@ -228,8 +228,17 @@ fn as_14_it_is_posted_while_the_windows_thread_computes() {
         let queue = MessageQueue::new().unwrap();
         let (socket, mut peer) = foreign_pair();
         socket.async_select(&queue.window(), WM_USER, MASK).unwrap();
+        // Another thread sees from a second socket of this thread that what came before was heard.
+        let event = event();
+        let (second, mut its_peer) = foreign_pair();
+        second.event_select(Some(&event), MASK).unwrap();
+        let seen = thread::spawn(move || set_soon(&event));
         peer.write_all(b"x").unwrap();
-        compute(Duration::from_millis(300));
+        its_peer.write_all(b"y").unwrap();
+        while !seen.is_finished() {
+            std::hint::spin_loop();
+        }
+        seen.join().unwrap();
         assert_eq!(socket.recv(&mut [0; 4]), Ok(1));
         let (id, event) = (WM_USER, NetEvents::READ);
         let read = Message::Socket { id, socket: socket.id(), event, error: 0 };
