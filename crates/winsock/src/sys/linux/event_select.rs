@@ -128,11 +128,19 @@ impl Aim for Any<'_> {
     }
 
     fn take(&self) -> Option<Claimed> {
-        let mut objects = self.events.iter().map(|event| event.sys.object());
-        if objects.clone().any(|object| object.is_closed()) {
-            return Some(Claimed::Closed);
+        // One look at each, as this is what a wait costs that finds something: a closed one counts wherever it stands.
+        let mut first = self.events.len();
+        for (place, event) in self.events.iter().enumerate().rev() {
+            let object = event.sys.object();
+            if !object.is_plain() {
+                if object.is_closed() {
+                    return Some(Claimed::Closed);
+                }
+                first = place;
+            }
         }
-        objects.position(|object| object.take()).map(Claimed::Place)
+        let taken = self.events[first..].iter().position(|event| event.sys.object().take());
+        taken.map(|behind| Claimed::Place(first + behind))
     }
 
     fn arm(&self) -> bool {
