@@ -4,7 +4,8 @@
 //! that starts the operation (CR-01), on no other thread (CR-02), and only during an alertable wait (CR-03):
 //! [`sleep_ex`], [`wait_any`](crate::event_select::wait_any), [`wait_all`](crate::event_select::wait_all),
 //! [`get_many`](crate::CompletionPort::get_many), and a plain call that has to wait (BL-11). User APCs stand in the same queue, first in, first
-//! out (CR-06). A thread that ends takes its pending operations with it and runs none of their routines (CR-20).
+//! out (CR-06). A thread that ends takes its pending operations with it and runs none of their routines (CR-20). A panic
+//! in a routine comes out of the wait that ran it, and the thread can go on from there.
 
 use crate::error::{Error, Result};
 use crate::event_select::Wait;

@@ -8,7 +8,7 @@ use doorbell_winsock::error::{ERROR_GEN_FAILURE, WSA_WAIT_IO_COMPLETION};
 use doorbell_winsock::overlapped::ToRoutine;
 use doorbell_winsock::routine::{Alertable, ThreadHandle, sleep_ex};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Event, Result, Wait, wait_all, wait_any};
+use doorbell_winsock::{Event, FdSet, Result, Wait, select, wait_all, wait_any};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice::from_ref;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -309,12 +309,18 @@ fn cr_05_a_panic_comes_out_of_the_wait_and_leaves_the_thread_usable() {
         let log = Log::default();
         let (a, b) = pair();
         let ran = Ran::default();
-        for round in 0..3 {
-            let wait = || match round {
-                0 => alertably(SOON),
-                1 => wait_any(&[event()], Some(SOON), Alertable::Yes),
-                _ => wait_all(&[event(), event()], None, Alertable::Yes),
-            };
+        let (port, (_c, idle)) = (port_with(&[]), pair());
+        idle.set_recv_timeout(Some(SILENCE)).unwrap();
+        // The last two need not end with the panic: they go on waiting, and it comes when they return.
+        let waits: [&dyn Fn(); 6] = [
+            &|| _ = alertably(SOON),
+            &|| _ = wait_any(&[event()], Some(SOON), Alertable::Yes),
+            &|| _ = wait_all(&[event(), event()], None, Alertable::Yes),
+            &|| _ = port.get_many(&mut Vec::new(), 4, Some(SOON), Alertable::Yes),
+            &|| _ = idle.recv(&mut [0; 4]),
+            &|| _ = select(Some(&mut FdSet::from_iter([&idle])), None, None, Some(SILENCE)),
+        ];
+        for wait in waits {
             log.queue(&me(), 1);
             me().queue_apc(|| panic!("on purpose")).unwrap();
             log.queue(&me(), 3);
