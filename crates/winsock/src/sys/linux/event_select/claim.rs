@@ -58,8 +58,9 @@ impl Claim {
         self.end(ANY, SATISFIED | (place as u32) << PLACE_SHIFT)
     }
 
-    pub(super) fn fail(&self) -> bool {
-        self.end(ANY, FAILED) || self.end(ALL, FAILED)
+    /// A wait of the kind that the closed event was named for fails: names of the last wait for any outlast it.
+    pub(super) fn fail(&self, for_all: bool) -> bool {
+        self.end(if for_all { ALL } else { ANY }, FAILED)
     }
 
     /// Satisfies a wait for all, of which the caller has seen that it may be.

@@ -144,7 +144,8 @@ impl Object {
                 return Err(ERROR_INVALID_HANDLE);
             }
             // Nobody may be waiting; whoever is, fails.
-            wake.extend(names.iter().filter(|name| name.home.claim.fail()).map(|name| name.home.clone()));
+            let fails = |name: &&Name| name.home.claim.fail(name.place.is_none());
+            wake.extend(names.iter().filter(fails).map(|name| name.home.clone()));
         }
         wake.iter().for_each(|home| home.wake());
         Ok(())

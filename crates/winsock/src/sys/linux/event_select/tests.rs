@@ -183,3 +183,23 @@ fn an_apc_wakes_an_alertable_wait_and_no_other() {
         assert!(handle.queue_apc(|| ()).is_err(), "the thread is gone");
     });
 }
+
+#[test]
+fn closing_an_event_of_an_earlier_wait_does_not_end_a_wait_for_all_of_others() {
+    let [earlier, now] = events::<2>();
+    let now = [now];
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            assert_eq!(
+                any(std::slice::from_ref(&earlier), Some(Duration::from_millis(1))),
+                Ok(Wait::TimedOut)
+            );
+            all(&now, SOON)
+        });
+        thread::sleep(SETTLE);
+        earlier.close().unwrap();
+        thread::sleep(SETTLE);
+        now[0].set().unwrap();
+        assert_eq!(waiter.join().unwrap(), Ok(Wait::Index(0)));
+    });
+}
