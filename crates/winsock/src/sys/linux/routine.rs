@@ -106,8 +106,9 @@ pub(super) fn run_queued(home: &Home) -> bool {
         match apc {
             Apc::Work(work) => work(),
             Apc::Routine(number, completion) => {
-                let kept = ROUTINES.with_borrow_mut(|routines| routines.take(number));
-                if let Some(kept) = kept {
+                // In a thread that is ending they may be gone already, before its home is (CR-20).
+                let kept = ROUTINES.try_with(|routines| routines.borrow_mut().take(number));
+                if let Ok(Some(kept)) = kept {
                     (kept.routine)(completion);
                 }
             }

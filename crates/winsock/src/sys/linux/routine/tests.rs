@@ -3,7 +3,7 @@ use crate::overlapped::ToRoutine;
 use crate::routine::{Alertable, ThreadHandle, sleep_ex};
 use crate::socket::{Family, Flags, Kind, Socket};
 use crate::{Completion, CompletionPort, Event, FdSet, Packet, Wait, select, wait_any};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -213,4 +213,35 @@ fn routines_never_nest() {
     me.queue_apc(outer).unwrap();
     assert_eq!(sleep_ex(NOW, Alertable::Yes).unwrap(), Wait::IoCompletion);
     assert_eq!(ran.load(SeqCst), 1, "it runs in the same wait");
+}
+
+/// Waits alertably when it goes, and tells how that ended.
+struct LastWait(RefCell<Option<mpsc::Sender<Option<Wait>>>>);
+
+impl Drop for LastWait {
+    fn drop(&mut self) {
+        if let Some(tell) = self.0.take() {
+            let _ = tell.send(sleep_ex(SOON, Alertable::Yes).ok());
+        }
+    }
+}
+
+thread_local! {
+    static LAST_WAIT: LastWait = const { LastWait(RefCell::new(None)) };
+}
+
+#[test]
+fn an_alertable_wait_of_a_thread_that_is_ending_finds_its_routines_gone() {
+    let (near, far) = pair();
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // What a thread has goes in the opposite order of its first use: the routines, this, the home.
+            ThreadHandle::current().unwrap();
+            LAST_WAIT.with(|last| last.0.replace(Some(tell)));
+            near.recv_overlapped(vec![0; 16], Flags::NONE, ToRoutine(|_| panic!("never run"))).unwrap();
+            far.send(b"letter").unwrap();
+        });
+    });
+    assert_eq!(told.recv().unwrap(), Some(Wait::IoCompletion));
 }
