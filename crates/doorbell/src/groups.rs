@@ -168,7 +168,9 @@ mod tests {
             let mut guests = Vec::new();
             loop {
                 let patience = Some(Duration::from_millis(5));
-                wait_for_each(&[group.bell.wake.clone()], patience, |_| drop(group.bell.answer()))?;
+                wait_for_each(std::slice::from_ref(&group.bell.wake), patience, |_| {
+                    drop(group.bell.answer())
+                })?;
                 for guest in group.newcomers() {
                     guest.0.send(thread::current().id()).expect("the test listens");
                     guests.push(guest);

@@ -193,7 +193,8 @@ mod tests {
             for part in ["Old Chen", "\n1. ", "\n**The limit:** "] {
                 assert!(page.contains(part), "'{part}' is missing in the page of {model}");
             }
-            let (_, calls) = page.split_once("\n**The calls:** ").expect(model.name());
+            let (_, calls) =
+                page.split_once("\n**The calls:** ").unwrap_or_else(|| panic!("{}", model.name()));
             assert!(calls.contains("Windows") && calls.contains("Linux"), "{model}: {calls}");
         }
     }
