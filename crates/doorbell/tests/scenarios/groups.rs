@@ -124,7 +124,9 @@ fn served_meanwhile(model: Model, others: usize) -> usize {
         // A thread for each, or any thread for any.
         Model::Blocking | Model::CompletionPort => others,
         // Shared out among the threads, about evenly.
-        Model::Select | Model::AsyncSelect | Model::OverlappedRoutine => others / 2,
+        Model::Select | Model::AsyncSelect => others / 2,
+        // In turn, but who is awake when many come at once has its next accept under way before the others.
+        Model::OverlappedRoutine => others / 4,
         // A thread for each group.
         Model::EventSelect | Model::OverlappedEvent => others - (GROUP - 1),
     }
