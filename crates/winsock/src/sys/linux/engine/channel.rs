@@ -102,10 +102,11 @@ impl Sink {
 }
 
 fn deliver(port: Option<&Arc<PortCore>>, end: End) {
-    if let Some(port) = port {
-        port.deliver(Packet::Io(end.completion));
-    }
+    // The event first: who has the packet may give it to the next operation.
     if let Channel::PortAndEvent(event) = end.channel {
         let _ = event.set();
+    }
+    if let Some(port) = port {
+        port.deliver(Packet::Io(end.completion));
     }
 }

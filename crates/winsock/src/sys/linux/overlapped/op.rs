@@ -37,17 +37,17 @@ impl Outcome {
     /// The operation has ended: whoever asks from here on is told, and the event is set whatever the outcome (OV-05). What
     /// nobody wants comes back, to be dropped where that may do anything.
     pub(in crate::sys::linux) fn end(&self, completion: Completion) -> Option<Completion> {
-        let before = {
-            let mut state = self.lock();
-            match &*state {
-                State::Pending(_) => Ok(std::mem::replace(&mut *state, State::Ended(completion))),
-                State::Ended(_) | State::Gone => Err(completion),
-            }
+        let mut state = self.lock();
+        let before = match &*state {
+            State::Pending(_) => Ok(std::mem::replace(&mut *state, State::Ended(completion))),
+            State::Ended(_) | State::Gone => Err(completion),
         };
+        // Under the lock: who has the outcome may give the event to the next operation, which this one must not tell of.
+        let _ = self.event.set();
+        drop(state);
         if let Ok(State::Pending(waiters)) = &before {
             waiters.iter().for_each(|home| home.wake());
         }
-        let _ = self.event.set();
         before.err()
     }
 

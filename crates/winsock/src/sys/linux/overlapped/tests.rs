@@ -100,6 +100,29 @@ fn an_outcome_may_be_waited_for_by_another_thread() {
 }
 
 #[test]
+fn who_has_the_outcome_finds_the_event_set_already() {
+    let (near, far) = pair();
+    let event = Event::new().unwrap();
+    for _ in 0..500 {
+        let op = recv(&near, &event);
+        thread::scope(|scope| {
+            let asks = scope.spawn(|| {
+                let start = Instant::now();
+                while op.result().is_err() {
+                    assert!(start.elapsed() < Duration::from_secs(5));
+                    std::hint::spin_loop();
+                }
+                event.sys.object().is_set()
+            });
+            far.send(b"x").unwrap();
+            // Brought by this thread, from its wait.
+            assert_eq!(op.wait().unwrap(), 1);
+            assert!(asks.join().unwrap(), "the next operation of this event would be told of");
+        });
+    }
+}
+
+#[test]
 fn a_dropped_operation_takes_no_data() {
     let (near, far) = pair();
     let event = Event::new().unwrap();
