@@ -44,7 +44,8 @@ fn a_model_that_is_not_there_cannot_be_explained() {
     // Not a model, but a way to choose one.
     run(doorbell(&["explain", "auto"])).expect(2, &["'auto'"]);
     let ended = run(doorbell(&["explain"]));
-    ended.expect(2, &["Usage: doorbell explain"]);
+    // The program is called doorbell.exe on Windows.
+    ended.expect(2, &["Usage: doorbell", " explain [OPTIONS] <MODEL>"]);
     ended.expect(2, &SEVEN);
 }
 
