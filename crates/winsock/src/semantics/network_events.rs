@@ -103,8 +103,12 @@ impl Record {
                 self.happened_if(seen.urgent && !seen.inline, NetEvents::OOB);
                 self.happened_if(seen.room, NetEvents::WRITE);
                 self.happened_if(seen.data, NetEvents::READ);
-                self.end = seen.end.or(self.end);
-                self.reached_end(seen.data);
+                // An edge that says nothing of the end may be older than the one that did, and then says nothing of the
+                // data before it either.
+                if seen.end.is_some() {
+                    self.end = seen.end;
+                    self.reached_end(seen.data);
+                }
             }
             // Linux calls such a socket ended and writable; to Winsock it is ready for nothing.
             Phase::Idle | Phase::Connecting | Phase::Failed(_) => {}

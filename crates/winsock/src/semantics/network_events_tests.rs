@@ -212,6 +212,18 @@ fn a_connection_made_before_the_selection_is_told_to_an_event_alone() {
 }
 
 #[test]
+fn an_older_edge_neither_takes_the_end_back_nor_tells_it_before_the_data() {
+    let mut record = selected(NetEvents::READ | NetEvents::CLOSE);
+    observe(&mut record, END_BEHIND_DATA);
+    for older in [DATA, ROOM] {
+        observe(&mut record, older);
+        assert_eq!(taken(&mut record) & NetEvents::CLOSE, NetEvents::NONE, "data stands before it");
+    }
+    receive(&mut record, Ok(4));
+    assert_eq!(taken(&mut record), NetEvents::CLOSE);
+}
+
+#[test]
 fn the_end_is_told_once_behind_the_data_and_never_as_a_read() {
     let mut record = selected(NetEvents::ALL);
     observe(&mut record, END);
