@@ -155,7 +155,9 @@ pub(super) fn phase_changed(core: &Core, phase: Phase) {
         Phase::Failed(code) => selected.record.connect_ended(code),
         Phase::Idle | Phase::Listening => {}
     }
-    // Edges that came before meant nothing then.
+    // Edges that came before meant nothing then, and an unconnected socket is hung up to Linux: one that another thread still
+    // has in hand must not be taken for the end of this connection.
+    selected.consumer = Some(thread_number());
     selected.go_on(core, &call, true);
 }
 

@@ -1,6 +1,7 @@
 //! What is Linux's own here: edges that other threads bring, descriptors that change under a selection, and what a
 //! close leaves behind. The promises of the calls stand in `tests/conformance`.
 
+use super::on_ready;
 use crate::async_select::{Message, MessageQueue, WM_USER};
 use crate::error::WSAEWOULDBLOCK;
 use crate::event_select::{Event, NetEvents, Wait, wait_any};
@@ -8,6 +9,7 @@ use crate::overlapped::ToPort;
 use crate::port::CompletionPort;
 use crate::routine::Alertable;
 use crate::socket::{BACKLOG_MAX, Family, Kind, Socket};
+use crate::sys::linux::os::epoll::Ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -66,6 +68,31 @@ fn an_edge_that_is_older_than_the_receive_tells_nothing() {
 }
 
 /// One thread waits, another receives, so each edge meets receives in progress; sooner or later all comes through.
+#[test]
+fn an_edge_from_before_the_connect_is_no_end() {
+    let (listener, address) = listener();
+    let (client, event) = (Socket::new(Family::V4, Kind::Stream).unwrap(), Event::new().unwrap());
+    client.event_select(Some(&event), NetEvents::CONNECT | NetEvents::CLOSE).unwrap();
+    // What Linux says of a socket that is not connected.
+    let before = Ready {
+        token: 0,
+        readable: true,
+        writable: true,
+        data: false,
+        urgent: false,
+        ended: true,
+        broken: false,
+        hung_up: true,
+    };
+    let _ = client.connect(address);
+    let _server = listener.accept().unwrap();
+    assert!(set_within(&event, SOON));
+    assert_eq!(client.enum_network_events(Some(&event)).unwrap().events, NetEvents::CONNECT);
+    let core = client.sys.core().unwrap().clone();
+    thread::spawn(move || on_ready(&core, before)).join().unwrap();
+    assert_eq!(client.enum_network_events(None).unwrap().events, NetEvents::NONE);
+}
+
 #[test]
 fn nothing_is_lost_between_the_thread_that_waits_and_the_one_that_receives() {
     const BYTES: usize = 400_000;
