@@ -1,6 +1,8 @@
 #![forbid(unsafe_code)]
-//! Checks of this workspace that no compiler makes. `cargo xtask tidy` runs them over the tracked files.
+//! What this workspace needs beside its compiler: `cargo xtask tidy` checks the tracked files, `cargo xtask conformance`
+//! makes the table of promises.
 
+mod conformance;
 mod lexer;
 mod tidy;
 mod tree;
@@ -11,8 +13,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["tidy"] => tidy(),
+        ["conformance"] => said("conformance", conformance::run(false)),
+        ["conformance", "--check"] => said("conformance", conformance::run(true)),
         _ => {
-            eprintln!("usage: cargo xtask tidy");
+            eprintln!("usage: cargo xtask tidy | conformance [--check]");
             ExitCode::from(2)
         }
     }
@@ -36,4 +40,17 @@ fn tidy() -> ExitCode {
     }
     println!("tidy: {} findings", findings.len());
     ExitCode::FAILURE
+}
+
+fn said(task: &str, outcome: Result<String, String>) -> ExitCode {
+    match outcome {
+        Ok(what) => {
+            println!("{task}: {what}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("{task}: {why}");
+            ExitCode::FAILURE
+        }
+    }
 }

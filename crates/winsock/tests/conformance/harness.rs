@@ -14,8 +14,11 @@ use doorbell_winsock::{
 };
 use std::any::Any;
 use std::fmt::Debug;
+use std::fs::{self, File};
+use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, mpsc};
@@ -49,7 +52,7 @@ enum Ended {
 /// Runs the test of one promise under the watchdog.
 pub(crate) fn promise(body: impl FnOnce() + Send + 'static) {
     match run(WATCHDOG, body) {
-        Ended::Well => {}
+        Ended::Well => record("kept"),
         Ended::Badly(panic) => resume_unwind(panic),
         Ended::Hung => panic!("hung: not done after {WATCHDOG:?}"),
     }
@@ -63,8 +66,23 @@ pub(crate) fn known_on_wine(number: &str, body: impl FnOnce() + Send + 'static) 
     }
     match run(Duration::from_secs(10), body) {
         Ended::Well => panic!("{number} has healed: this Wine keeps the promise, take the declaration out"),
-        Ended::Badly(_) | Ended::Hung => println!("{number}: Wine does otherwise here, as declared"),
+        Ended::Badly(_) | Ended::Hung => {
+            println!("{number}: Wine does otherwise here, as declared");
+            record(number);
+        }
     }
+}
+
+/// Writes down how this test ended, for the table that `cargo xtask conformance` makes.
+fn record(how: &str) {
+    let Some(folder) = std::env::var_os("DOORBELL_CONFORMANCE_RECORD") else { return };
+    let thread = thread::current();
+    let line = format!("{}\t{how}\n", thread.name().expect("the test's name"));
+    fs::create_dir_all(&folder).expect("the folder of the records");
+    let path = Path::new(&folder).join(startup::backend().to_string());
+    // One write to the end of the file: the tests of several threads and processes do not mix.
+    let mut file = File::options().create(true).append(true).open(path).expect("the record");
+    file.write_all(line.as_bytes()).expect("room for the record");
 }
 
 pub(crate) fn on_wine() -> bool {
