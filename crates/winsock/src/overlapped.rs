@@ -340,6 +340,13 @@ impl<B> fmt::Display for Refused<B> {
 
 impl<B> std::error::Error for Refused<B> {}
 
+/// The reason alone, for `?`; the buffer is dropped.
+impl<B> From<Refused<B>> for Error {
+    fn from(refused: Refused<B>) -> Error {
+        refused.error
+    }
+}
+
 /// How an operation that ends at a port was started.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "handed over by value once; a box would cost an allocation")]
