@@ -1,0 +1,5 @@
+//! Runs the programs of `examples/` as a user would, and speaks with them. `cargo test` builds them.
+
+mod linux;
+mod program;
+mod servers;
