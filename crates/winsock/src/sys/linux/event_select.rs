@@ -79,9 +79,9 @@ fn wait_for(aim: &impl Aim, timeout: Option<Duration>, alertable: Alertable) -> 
     if !waits {
         return Ok(Wait::TimedOut);
     }
-    // A thread of a port that waits here frees its place (CP-21).
-    let _place = free_place(|| true);
     loop {
+        // A thread of a port that waits here frees its place, until it runs what is queued for it (CP-21).
+        let place = free_place(|| true);
         while !aim.arm() {
             if let Some(claimed) = home.claim.disarm().or_else(|| aim.take()) {
                 return ended(claimed);
@@ -104,6 +104,7 @@ fn wait_for(aim: &impl Aim, timeout: Option<Duration>, alertable: Alertable) -> 
         if let Some(claimed) = home.claim.disarm() {
             return ended(claimed);
         }
+        drop(place);
         if runs() {
             return Ok(Wait::IoCompletion);
         }

@@ -6,9 +6,9 @@
 mod thread;
 
 pub(crate) use self::thread::blocking;
-pub(in crate::sys::linux) use self::thread::{free_place, runs_here, runs_on, thread_number};
+pub(in crate::sys::linux) use self::thread::{free_place, runs_here, runs_on, take_place, thread_number};
 
-use self::thread::{ME, Waiter};
+use self::thread::Waiter;
 use super::engine::channel::Sink;
 use super::engine::domain::Domain;
 use super::engine::guard;
@@ -181,7 +181,7 @@ impl PortCore {
     ) -> Result<usize> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let polls_only = timeout == Some(Duration::ZERO);
-        let me = ME.with(|me| me.come_back());
+        let me = thread::come_back();
         self.domain.visit();
         let mut wake = Vec::new();
         // A closed port that was closed before is an invalid handle; one that closes during the wait is abandoned.
@@ -307,8 +307,7 @@ impl PortCore {
             guard::notify();
         }
         self.wake(wake);
-        ME.with(|me| me.runs(self));
-        if ME.with(|me| me.is_time_to_look(count)) {
+        if thread::runs(self, count) {
             self.look();
         }
         count

@@ -14,7 +14,7 @@ use self::queue::Apc;
 use super::engine::home::{self, Home};
 use super::error::{Result, wsa};
 use super::os::poll::{look, poll, pollfd, wait_for};
-use super::port::free_place;
+use super::port::{free_place, take_place};
 use crate::error::ERROR_GEN_FAILURE;
 use crate::event_select::Wait;
 use crate::routine::Alertable;
@@ -33,6 +33,10 @@ pub(crate) fn sleep_ex(timeout: Option<Duration>, alertable: Alertable) -> Resul
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let mut place = None;
     loop {
+        if alertable == Alertable::Yes && can_run(&home) {
+            // The wait is over, so it runs again, and what it runs counts as its work.
+            place = None;
+        }
         if runs() {
             return Ok(Wait::IoCompletion);
         }
@@ -62,7 +66,11 @@ pub(super) fn poll_alertably(entries: &mut Vec<pollfd>, deadline: Option<Instant
         // What can be had at once comes first.
         let answers = match can_run(&home) {
             true => look(entries).map_err(wsa)?,
-            false => home.wait_beside(entries, deadline)?,
+            false => {
+                // Whoever called freed the place before, unless a routine has taken one since.
+                let _place = free_place(|| true);
+                home.wait_beside(entries, deadline)?
+            }
         };
         if answers > 0 {
             return Ok(answers);
@@ -100,6 +108,8 @@ pub(super) fn run_queued(home: &Home) -> bool {
     }
     RUNNING.set(true);
     let _running = Running;
+    // A thread of a port that waits here runs while it runs this (CP-21).
+    let _place = take_place();
     let mut rounds = 0;
     while let Some(apc) = home.apcs.pop() {
         // It may unwind: then what is behind it is still queued.

@@ -1,12 +1,12 @@
 //! CP: sockets of a port whose operations have an event, alone or beside the packet.
 
 use crate::harness::{
-    SOON, arrived, becomes_set, event, fails, is_set, next_end, next_posted, no_packet, pair, pending,
-    port_with, promise, received, recv_pending, reset, started, stays_unset,
+    SILENCE, SOON, arrived, becomes_set, event, fails, is_set, known_on_wine, next_end, next_posted,
+    no_packet, pair, pending, port_with, promise, received, recv_pending, reset, started, stays_unset,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET};
 use doorbell_winsock::overlapped::{OpId, ToEvent, ToPortAndEvent};
-use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::routine::{Alertable, ThreadHandle, sleep_ex};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Event, Socket, Started, Wait, wait_any};
 use std::slice::from_ref;
@@ -274,5 +274,71 @@ fn cp_21_a_wait_for_an_operation_frees_the_place() {
         port.post(0, 2, 0).unwrap();
         assert_eq!(second.join().unwrap().0, 2);
         first.join().unwrap();
+    });
+}
+
+// D I/O Completion Ports: a wait that runs an APC does not wait meanwhile, and gives the place away again behind it if
+// it goes on. Wine counts nobody.
+#[test]
+fn cp_21_an_apc_that_runs_in_a_wait_takes_the_place_again() {
+    known_on_wine("D11", || {
+        type Waits = (fn(&Event, &Socket), bool);
+        // Those that an APC ends, and one that goes on behind it (BL-11).
+        let waits: [Waits; 3] = [
+            (|_, _| assert_eq!(sleep_ex(None, Alertable::Yes), Ok(Wait::IoCompletion)), false),
+            (
+                |never, _| {
+                    assert_eq!(wait_any(from_ref(never), None, Alertable::Yes), Ok(Wait::IoCompletion))
+                },
+                false,
+            ),
+            (|_, socket| assert_eq!(socket.recv(&mut [0; 4]), Ok(1)), true),
+        ];
+        for (wait, goes_on) in waits {
+            let port = CompletionPort::new(1).unwrap();
+            let (a, b) = pair();
+            let (tell, told) = mpsc::channel();
+            let first = {
+                let port = port.clone();
+                thread::spawn(move || {
+                    let handle = ThreadHandle::current().unwrap();
+                    assert_eq!(next_posted(&port).1, 1);
+                    tell.send(handle).unwrap();
+                    wait(&event(), &b);
+                })
+            };
+            port.post(0, 1, 0).unwrap();
+            let handle = told.recv_timeout(SOON).unwrap();
+            let (serve, served) = mpsc::channel();
+            let second = {
+                let port = port.clone();
+                thread::spawn(move || {
+                    while let Ok(packet) = port.get(None) {
+                        serve.send(packet.key()).unwrap();
+                    }
+                })
+            };
+            port.post(0, 2, 0).unwrap();
+            assert_eq!(served.recv_timeout(SOON), Ok(2), "the wait freed no place");
+            let (enter, entered) = mpsc::channel();
+            let (go, wait_for_go) = mpsc::channel();
+            let apc = move || {
+                enter.send(()).unwrap();
+                wait_for_go.recv_timeout(SOON).unwrap();
+            };
+            handle.queue_apc(apc).unwrap();
+            entered.recv_timeout(SOON).expect("the APC never ran");
+            port.post(0, 3, 0).unwrap();
+            let early = served.recv_timeout(SILENCE);
+            go.send(()).unwrap();
+            assert!(early.is_err(), "a second thread ran beside the APC: {early:?}");
+            // Whether the first thread waits on or has ended, its place is free now.
+            assert_eq!(served.recv_timeout(SOON), Ok(3));
+            assert!(!goes_on || !first.is_finished(), "the APC ended the wait");
+            a.send(b"x").unwrap();
+            first.join().unwrap();
+            port.close().unwrap();
+            second.join().unwrap();
+        }
     });
 }

@@ -7,7 +7,8 @@ use crate::harness::{
 use doorbell_winsock::error::{ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE};
 use doorbell_winsock::port::blocking;
 use doorbell_winsock::routine::Alertable;
-use doorbell_winsock::{CompletionPort, Family, FdSet, Socket, host, select};
+use doorbell_winsock::{CompletionPort, Family, FdSet, Packet, Socket, host, select};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -197,6 +198,51 @@ fn cp_20_a_thread_that_ends_frees_its_place() {
         let told = waiters(&port, 1);
         port.post(0, 1, 0).unwrap();
         assert_eq!(told.recv_timeout(SOON), Ok(0));
+    });
+}
+
+thread_local! {
+    static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+}
+
+/// Comes to a port when its thread has ended, and even what the library knew of the thread may be gone.
+struct Late(CompletionPort, mpsc::Sender<Result<usize, i32>>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let key = |packet: Packet| packet.key();
+        self.1.send(self.0.get(Some(Duration::ZERO)).map(key).map_err(|e| e.code())).ok();
+        let mut packets = Vec::new();
+        let many = self.0.get_many(&mut packets, 1, Some(Duration::from_millis(1)), Alertable::No);
+        self.1.send(many.map(|_| packets[0].key()).map_err(|e| e.code())).ok();
+    }
+}
+
+// D I/O Completion Ports: the last that a thread does is done by the thread too, and gives the place back.
+#[test]
+fn cp_20_a_thread_that_takes_packets_while_it_ends_frees_its_place() {
+    promise(|| {
+        // What a thread uses first is dropped last, by most systems.
+        for late_first in [false, true] {
+            let port = CompletionPort::new(1).unwrap();
+            (1..=3).for_each(|key| port.post(0, key, 0).unwrap());
+            let (tell, told) = mpsc::channel();
+            let taker = port.clone();
+            let ending = thread::spawn(move || {
+                let late = Late(taker.clone(), tell);
+                if late_first {
+                    LATE.set(Some(late));
+                    assert_eq!(next_posted(&taker).1, 1);
+                } else {
+                    assert_eq!(next_posted(&taker).1, 1);
+                    LATE.set(Some(late));
+                }
+            });
+            assert_eq!([told.recv_timeout(SOON), told.recv_timeout(SOON)], [Ok(Ok(2)), Ok(Ok(3))]);
+            ending.join().unwrap();
+            port.post(0, 4, 0).unwrap();
+            assert_eq!(next_posted(&port).1, 4);
+        }
     });
 }
 

@@ -27,6 +27,10 @@ impl PartialEq for Waiter {
 }
 
 impl Waiter {
+    fn new() -> Waiter {
+        Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new(), home: OnceLock::new() }))
+    }
+
     pub(super) fn release(&self, release: Release<Packet>) {
         let mut released = self.0.released.lock().unwrap_or_else(PoisonError::into_inner);
         // Releases are handed over without the port's lock, so one to poll may come late; it displaces nothing.
@@ -67,40 +71,51 @@ impl Waiter {
     }
 }
 
-/// What a thread knows of itself: where it sleeps, and at which port it runs.
-pub(super) struct Me {
-    number: OnceCell<u64>,
+/// What a thread knows of itself: where it sleeps, at which port it runs, and at which it would if it did not wait.
+struct Me {
     waiter: OnceCell<Waiter>,
     port: RefCell<Option<Arc<PortCore>>>,
+    lent: RefCell<Option<Arc<PortCore>>>,
     taken: Cell<u32>,
 }
 
 thread_local! {
-    pub(super) static ME: Me = const {
+    static ME: Me = const {
         Me {
-            number: OnceCell::new(),
             waiter: OnceCell::new(),
             port: RefCell::new(None),
+            lent: RefCell::new(None),
             taken: Cell::new(0),
         }
     };
+    /// Nothing to be dropped, so it is there to the very end of the thread.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The thread is back from its work, whichever port gave it.
+pub(super) fn come_back() -> Waiter {
+    let me = ME.try_with(|me| {
+        me.stop_running();
+        me.waiter.get_or_init(Waiter::new).clone()
+    });
+    // In a thread that is ending what it knew of itself may be gone.
+    me.unwrap_or_else(|_| Waiter::new())
+}
+
+/// The thread runs at this port and has taken so many packets. True if it is time to look at the sockets.
+pub(super) fn runs(port: &Arc<PortCore>, count: usize) -> bool {
+    let look = ME.try_with(|me| {
+        *me.port.borrow_mut() = Some(port.clone());
+        me.is_time_to_look(count)
+    });
+    look.unwrap_or_else(|_| {
+        // It is ending, and nothing of it is left to give its place back later.
+        port.stop_running();
+        false
+    })
 }
 
 impl Me {
-    // The thread is back from its work, whichever port gave it.
-    pub(super) fn come_back(&self) -> Waiter {
-        self.stop_running();
-        self.waiter
-            .get_or_init(|| {
-                Waiter(Arc::new(Bed {
-                    released: Mutex::new(None),
-                    wake: Condvar::new(),
-                    home: OnceLock::new(),
-                }))
-            })
-            .clone()
-    }
-
     fn stop_running(&self) {
         let port = self.port.borrow_mut().take();
         if let Some(port) = port {
@@ -114,11 +129,7 @@ impl Me {
         }
     }
 
-    pub(super) fn runs(&self, port: &Arc<PortCore>) {
-        *self.port.borrow_mut() = Some(port.clone());
-    }
-
-    pub(super) fn is_time_to_look(&self, count: usize) -> bool {
+    fn is_time_to_look(&self, count: usize) -> bool {
         let taken = self.taken.get() + count as u32;
         self.taken.set(taken % LOOK_EVERY);
         taken >= LOOK_EVERY
@@ -148,32 +159,72 @@ pub(in crate::sys::linux) fn runs_on(port: &PortCore) -> bool {
 /// A number for the calling thread that no other one ever has.
 pub(in crate::sys::linux) fn thread_number() -> u64 {
     static LAST: AtomicU64 = AtomicU64::new(0);
-    ME.try_with(|me| *me.number.get_or_init(|| LAST.fetch_add(1, Ordering::Relaxed) + 1)).unwrap_or(0)
+    if NUMBER.get() == 0 {
+        NUMBER.set(LAST.fetch_add(1, Ordering::Relaxed) + 1);
+    }
+    NUMBER.get()
 }
 
 /// While this lives the calling thread's place at its port is free.
-pub(in crate::sys::linux) struct FreePlace(Option<Arc<PortCore>>);
+pub(in crate::sys::linux) struct FreePlace {
+    freed: bool,
+}
 
 /// Frees the calling thread's place, if it runs at a port and is going to wait: `waits` is asked only in that case.
 pub(in crate::sys::linux) fn free_place(waits: impl FnOnce() -> bool) -> FreePlace {
     let runs = ME.try_with(|me| me.port.borrow().is_some()).unwrap_or(false);
-    if !runs || !waits() {
-        return FreePlace(None);
+    let freed = runs && waits();
+    if freed {
+        let _ = ME.try_with(Me::lend);
     }
-    let port = ME.try_with(|me| me.port.borrow_mut().take()).ok().flatten();
-    if let Some(port) = &port {
-        port.stop_running();
-    }
-    FreePlace(port)
+    FreePlace { freed }
 }
 
 impl Drop for FreePlace {
     fn drop(&mut self) {
-        if let Some(port) = self.0.take() {
+        if self.freed {
+            let _ = ME.try_with(Me::take_back);
+        }
+    }
+}
+
+/// While this lives a thread that waits, and has freed its place for it, runs all the same.
+pub(in crate::sys::linux) struct TakenPlace {
+    taken: bool,
+}
+
+/// Takes the place back that the calling thread has freed, if it has.
+pub(in crate::sys::linux) fn take_place() -> TakenPlace {
+    let lent = ME.try_with(|me| me.lent.borrow().is_some()).unwrap_or(false);
+    if lent {
+        let _ = ME.try_with(Me::take_back);
+    }
+    TakenPlace { taken: lent }
+}
+
+impl Drop for TakenPlace {
+    fn drop(&mut self) {
+        if self.taken {
+            let _ = ME.try_with(Me::lend);
+        }
+    }
+}
+
+impl Me {
+    fn lend(&self) {
+        let port = self.port.borrow_mut().take();
+        if let Some(port) = &port {
+            port.stop_running();
+        }
+        *self.lent.borrow_mut() = port;
+    }
+
+    fn take_back(&self) {
+        if let Some(port) = self.lent.borrow_mut().take() {
             // It may have become a running thread of some port meanwhile, by a `get` of its own.
-            ME.try_with(Me::stop_running).ok();
+            self.stop_running();
             port.lock().run_again();
-            let _ = ME.try_with(|me| *me.port.borrow_mut() = Some(port));
+            *self.port.borrow_mut() = Some(port);
         }
     }
 }
