@@ -6,15 +6,15 @@ mod queue;
 mod release;
 
 use crate::harness::{
-    NOTHING, SOON, arrived, datagram, fails, families, in_time, listener, next_end, next_posted, no_packet,
-    pair, pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending,
-    refused, reset, same_bytes, started, stream,
+    NOTHING, SOON, arrived, becomes_set, datagram, event, fails, families, in_time, listener, next_end,
+    next_posted, no_packet, pair, pair_of, pattern, pending, port_with, promise, quiet, received,
+    recv_exactly, recv_pending, refused, reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT,
-    WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
+    WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
 };
-use doorbell_winsock::overlapped::ToPort;
+use doorbell_winsock::overlapped::{ToPort, ToPortAndEvent};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, CompletionPort, Family, Packet, Shutdown, Socket, Started};
@@ -421,6 +421,58 @@ fn cp_29_buffer_and_count_are_visible_to_the_thread_that_gets_the_packet() {
         drop(told);
         port.close().unwrap();
         checker.join().unwrap();
+    });
+}
+
+// D I/O Completion Ports: what the packet says is final however late it is taken, whatever became of its socket.
+#[test]
+fn cp_30_the_result_is_taken_from_the_packet_however_late() {
+    promise(|| {
+        let (a, b) = pair();
+        let (c, d) = pair();
+        let port = port_with(&[(&a, 1), (&b, 2), (&d, 3)]);
+        // One that ends at once, one that pends and is filled, one that is cancelled; then their sockets do other things.
+        a.send(b"first").unwrap();
+        arrived(&b, 5);
+        let mut ids = vec![started(b.recv_overlapped(vec![0; 8], Flags::NONE, ToPort))];
+        let done = event();
+        ids.push(pending(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&done))));
+        ids.push(recv_pending(&b, 4));
+        a.send(b"next").unwrap();
+        becomes_set(&done);
+        b.cancel(Some(ids[2])).unwrap();
+        let sent = started(b.send_overlapped(b"answer".to_vec(), ToPort));
+        assert_eq!(recv_exactly(&a, 6), b"answer");
+        let other = pending(d.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&done)));
+        reset(&c);
+        becomes_set(&done);
+        for socket in [b, a, d] {
+            socket.close().unwrap();
+        }
+        let outcomes = thread::spawn(move || {
+            let mut ends: Vec<_> = (0..5).map(|_| next_end(&port)).collect();
+            no_packet(&port);
+            ends.sort_by_key(|end| (end.key(), end.id()));
+            ends.iter_mut()
+                .map(|end| (end.id(), end.result().map_err(|e| e.code()), end.take_buffer()))
+                .collect()
+        });
+        let outcomes: Vec<(_, _, Option<Vec<u8>>)> = outcomes.join().unwrap();
+        let text = |text: &[u8], len| {
+            let mut buffer = text.to_vec();
+            buffer.resize(len, 0);
+            Some(buffer)
+        };
+        assert_eq!(
+            outcomes,
+            [
+                (ids[0], Ok(5), text(b"first", 8)),
+                (ids[1], Ok(4), text(b"next", 4)),
+                (ids[2], Err(WSA_OPERATION_ABORTED), text(b"", 4)),
+                (sent, Ok(6), text(b"answer", 6)),
+                (other, Err(WSAECONNRESET), text(b"", 4)),
+            ]
+        );
     });
 }
 
