@@ -179,6 +179,13 @@ fn cl_09_linger_zero_makes_close_a_reset() {
             c.close().unwrap();
             assert_eq!(d.recv(&mut [0; 4]), Ok(0));
         }
+        // Neither a part of a second nor more seconds than there are become the zero that resets.
+        for (asked, kept) in [(Duration::from_millis(1), 1), (Duration::MAX, 65535)] {
+            let (a, _b) = pair();
+            a.set_linger(Some(asked)).unwrap();
+            assert_eq!(a.linger(), Ok(Some(Duration::from_secs(kept))));
+            a.set_linger(None).unwrap();
+        }
     });
 }
 

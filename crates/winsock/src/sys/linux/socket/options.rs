@@ -51,7 +51,7 @@ impl Socket {
     pub(crate) fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
         // Winsock counts in 16 bits of seconds; part of a second is a second, for zero would mean a reset.
         let linger = linger.map(|time| {
-            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
             Duration::from_secs(seconds.min(u16::MAX.into()))
         });
         self.with_fd(|_, fd| sockopt::set_socket_linger(fd, linger).map_err(wsa))
@@ -134,7 +134,8 @@ fn set_timeout(
     kept: &AtomicU32,
     timeout: Option<Duration>,
 ) -> Result<()> {
-    let ms = timeout.map_or(0, |time| u32::try_from(time.as_millis().max(1)).unwrap_or(u32::MAX));
+    let ms = timeout
+        .map_or(0, |time| u32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1));
     let timeout = (ms != 0).then(|| Duration::from_millis(ms.into()));
     sockopt::set_socket_timeout(fd, which, timeout).map_err(wsa)?;
     kept.store(ms, SeqCst);

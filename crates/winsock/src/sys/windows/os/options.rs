@@ -42,7 +42,7 @@ impl Socket {
     pub(crate) fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
         let seconds = linger.map_or(0, |time| {
             // Rounded up: half a second must not become the zero that makes close a reset.
-            let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+            let seconds = time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0));
             u16::try_from(seconds).unwrap_or(u16::MAX)
         });
         let value = ws::LINGER { l_onoff: u16::from(linger.is_some()), l_linger: seconds };
