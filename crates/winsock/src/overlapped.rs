@@ -593,7 +593,8 @@ impl Socket {
     /// is not bound is bound to the wildcard (IN-12). A refusal is told at the end, not by this call (IN-14).
     ///
     /// # Errors
-    /// [`Refused`] with WSAEISCONN (10056), WSAEINVAL (10022) on a listener, WSAENOTSOCK (10038), WSAEAFNOSUPPORT (10047).
+    /// [`Refused`] with WSAEISCONN (10056), WSAEALREADY (10037) while another connect of it is under way, WSAEINVAL (10022) on a
+    /// listener, WSAENOTSOCK (10038), WSAEAFNOSUPPORT (10047).
     #[doc(alias = "ConnectEx")]
     pub fn connect_ex<B: IoBuf, C: Channel<B>>(
         &self,

@@ -109,7 +109,7 @@ impl Socket {
         };
         let begun = {
             let mut lines = core.queues.lock();
-            match claim_accept(core, &lines, &request) {
+            match claim(core, &lines, &request) {
                 Ok(()) => line::begin(core, &mut lines, request, channel, home.as_ref()),
                 Err(code) => return Err((code, request)),
             }
@@ -178,10 +178,13 @@ impl Progress<'_> {
     }
 }
 
-// IN-09: one accept socket, one accept.
-fn claim_accept(core: &Arc<Core>, lines: &Lines, request: &Request) -> Result<()> {
+// IN-09: one accept socket, one accept. And one socket, one connect: a second one does not queue behind it.
+fn claim(core: &Arc<Core>, lines: &Lines, request: &Request) -> Result<()> {
     if lines.closed {
         return Err(WSAENOTSOCK);
+    }
+    if let Work::Connect(_) = &request.work {
+        core.may_connect()?;
     }
     if let Work::Accept(accept) = &request.work {
         let mut accepting = accepting(accept);

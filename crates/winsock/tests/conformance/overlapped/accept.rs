@@ -1,15 +1,17 @@
 //! IN: AcceptEx and ConnectEx.
 
 use crate::harness::{
-    NOTHING, any, connecting, fails, families, known_on_wine, listener, next_end, no_packet, pair, pattern,
-    pending, port_with, promise, readable, recv_exactly, recv_pending, refused, refusing, same_bytes,
-    started, stream,
+    NOTHING, SETTLE, any, connecting, datagram, fails, families, known_on_wine, listener, next_end,
+    no_packet, pair, pattern, pending, port_with, promise, readable, recv_exactly, recv_pending, refused,
+    refusing, reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
-    ERROR_CONNECTION_REFUSED, WSAECONNREFUSED, WSAEINVAL, WSAEISCONN, WSAENOTCONN, WSAENOTSOCK,
+    ERROR_CONNECTION_REFUSED, WSAEALREADY, WSAECONNREFUSED, WSAECONNRESET, WSAEINVAL, WSAEISCONN,
+    WSAENOTCONN, WSAENOTSOCK,
 };
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::{Completion, Family, Shutdown, Socket};
+use std::thread;
 
 fn acceptor(family: Family) -> Socket {
     Socket::for_accept(family).unwrap()
@@ -89,6 +91,14 @@ fn in_04_with_a_buffer_an_accept_ends_with_the_first_bytes() {
             let server = end.take_accepted().unwrap();
             client.send(b"more").unwrap();
             assert_eq!(recv_exactly(&server, 4), b"more");
+            // What does not fit stays, also when all of it was there before.
+            let client = client_of(address);
+            client.send(&[9; 20]).unwrap();
+            started(listener.accept_ex(&acceptor(family), vec![7; 16], ToPort));
+            let mut end = next_end(&port);
+            assert_eq!(end.result(), Ok(16));
+            assert_eq!(end.take_buffer::<Vec<u8>>().unwrap(), [9; 16]);
+            assert_eq!(recv_exactly(&end.take_accepted().unwrap(), 4), [9; 4]);
         }
     });
 }
@@ -130,6 +140,16 @@ fn in_05_a_client_that_closes_without_a_byte_ends_the_accept_with_nothing() {
         assert_eq!(end.result(), Ok(0));
         assert_eq!(accepted(end).recv(&mut [0; 4]), Ok(0));
         no_packet(&port);
+        // One that resets is no such client, and the next one is served.
+        let socket = acceptor(Family::V4);
+        pending(listener.accept_ex(&socket, vec![0; 16], ToPort));
+        let client = client_of(address);
+        thread::sleep(SETTLE);
+        reset(&client);
+        fails(next_end(&port).result(), &[WSAECONNRESET]);
+        pending(listener.accept_ex(&acceptor(Family::V4), NOTHING, ToPort));
+        let client = client_of(address);
+        talk(&client, &accepted(next_end(&port)));
     });
 }
 
@@ -220,7 +240,11 @@ fn in_10_an_accept_needs_a_listener() {
         let fresh = stream(Family::V4);
         let bound = stream(Family::V4);
         bound.bind(any(Family::V4)).unwrap();
-        let port = port_with(&[(&fresh, 1), (&bound, 2)]);
+        let (connected, _peer) = pair();
+        let (datagram, _) = datagram(Family::V4);
+        let port = port_with(&[(&fresh, 1), (&bound, 2), (&connected, 3), (&datagram, 4)]);
+        refused(connected.accept_ex(&acceptor(Family::V4), NOTHING, ToPort), &[WSAEINVAL]);
+        refused(datagram.accept_ex(&acceptor(Family::V4), NOTHING, ToPort), &[WSAEINVAL]);
         refused(fresh.accept_ex(&acceptor(Family::V4), NOTHING, ToPort), &[WSAEINVAL]);
         refused(bound.accept_ex(&acceptor(Family::V4), NOTHING, ToPort), &[WSAEINVAL]);
         no_packet(&port);
@@ -238,6 +262,9 @@ fn in_10_an_accept_needs_a_socket_that_is_neither_bound_nor_connected() {
         refused(listener.accept_ex(&bound, NOTHING, ToPort), &[WSAEINVAL]);
         let (one, _other) = pair();
         refused(listener.accept_ex(&one, NOTHING, ToPort), &[WSAEINVAL]);
+        refused(listener.accept_ex(&listener, NOTHING, ToPort), &[WSAEINVAL]);
+        let (under_way, _address, _keep) = connecting();
+        refused(listener.accept_ex(&under_way, NOTHING, ToPort), &[WSAEINVAL]);
         let closed = acceptor(Family::V4);
         closed.close().unwrap();
         refused(listener.accept_ex(&closed, NOTHING, ToPort), &[WSAENOTSOCK]);
@@ -344,8 +371,11 @@ fn in_14_a_refused_connect_is_told_at_its_end() {
             assert_eq!(end.take_buffer::<Vec<u8>>().unwrap(), b"lost");
             no_packet(&port);
             fails(client.peer_addr(), &[WSAENOTCONN]);
-            // Another socket connects all the same.
+            // Another socket connects all the same, and so does this one.
             talk(&client_of(address), &listener.accept().unwrap().0);
+            started(client.connect_ex(address, NOTHING, ToPort));
+            assert_eq!(next_end(&port).result(), Ok(0));
+            talk(&client, &listener.accept().unwrap().0);
         }
     });
 }
@@ -372,6 +402,12 @@ fn in_14_a_connect_under_way_pends_until_its_socket_is_closed() {
         let client = stream(Family::V4);
         let port = port_with(&[(&client, 3)]);
         let id = pending(client.connect_ex(address, vec![1; 4], ToPort));
+        no_packet(&port);
+        // Another one meanwhile is refused, and does not touch the first.
+        let buffer = refused(client.connect_ex(address, vec![2; 3], ToPort), &[WSAEALREADY, WSAEINVAL]);
+        assert_eq!(buffer, [2; 3]);
+        fails(client.connect(address), &[WSAEALREADY, WSAEINVAL]);
+        refused(client.send_overlapped(vec![3; 3], ToPort), &[WSAENOTCONN]);
         no_packet(&port);
         client.close().unwrap();
         let end = next_end(&port);
