@@ -1,11 +1,12 @@
 //! UD: datagrams, with plain calls.
 
-use crate::harness::{SILENCE, datagram, fails, families, known_on_wine, promise, quiet, readable};
+use crate::harness::{SILENCE, any, datagram, fails, families, known_on_wine, promise, quiet, readable};
 use doorbell_winsock::error::{
     WSAEINVAL, WSAEMSGSIZE, WSAENOTCONN, WSAESHUTDOWN, WSAETIMEDOUT, WSAEWOULDBLOCK,
 };
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, FdSet, Kind, Shutdown, Socket, select};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 fn unbound(family: Family) -> Socket {
@@ -137,8 +138,41 @@ fn ud_09_a_connected_datagram_socket_hears_only_its_peer() {
     });
 }
 
+// D connect: an address of zeros gives the peer up, and nothing else. Wine keeps the peer.
+#[test]
+fn ud_09_a_socket_that_gave_up_its_peer_keeps_its_name() {
+    known_on_wine("UD-09", || {
+        for family in families() {
+            let wildcard: SocketAddr = match family {
+                Family::V4 => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                Family::V6 => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            };
+            let ((a, a_name), (stranger, _)) = (datagram(family), datagram(family));
+            let bound = unbound(family);
+            bound.bind(any(family)).unwrap();
+            let sent = unbound(family);
+            sent.send_to(b"x", a_name).unwrap();
+            for socket in [bound, sent, unbound(family)] {
+                for _ in 0..2 {
+                    socket.connect(a_name).unwrap();
+                    let name = socket.local_addr().unwrap();
+                    socket.connect(wildcard).unwrap();
+                    fails(socket.peer_addr(), &[WSAENOTCONN]);
+                    fails(socket.send(b"x"), &[WSAENOTCONN]);
+                    assert_eq!(socket.local_addr().unwrap().port(), name.port());
+                    fails(socket.bind(any(family)), &[WSAEINVAL]);
+                    for sender in [&stranger, &a] {
+                        sender.send_to(b"heard", name).unwrap();
+                        assert_eq!(socket.recv_from(&mut [0; 8]), Ok((5, sender.local_addr().unwrap())));
+                    }
+                }
+            }
+        }
+    });
+}
+
 /// A datagram address that nobody owns. Another test may get the port, but no test sends to a stranger.
-fn nobodys(family: Family) -> std::net::SocketAddr {
+fn nobodys(family: Family) -> SocketAddr {
     let (socket, address) = datagram(family);
     socket.close().unwrap();
     address
@@ -197,6 +231,12 @@ fn ud_12_a_send_binds_implicitly() {
             a.send_to(b"x", b_name).unwrap();
             let port = a.local_addr().unwrap().port();
             assert_ne!(port, 0);
+            // A connect binds as well.
+            let c = unbound(family);
+            c.connect(b_name).unwrap();
+            assert_eq!(c.local_addr().unwrap().ip(), any(family).ip());
+            assert_ne!(c.local_addr().unwrap().port(), 0);
+            fails(c.bind(any(family)), &[WSAEINVAL]);
             assert_eq!(b.recv_from(&mut [0; 4]).unwrap().1.port(), port);
             a.send_to(b"y", b_name).unwrap();
             assert_eq!(a.local_addr().unwrap().port(), port);
@@ -230,6 +270,16 @@ fn ud_13_shutdown_works_on_datagram_sockets() {
             fails(b.send(b"y"), &[WSAESHUTDOWN]);
             a.send(b"z").unwrap();
             assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+            // A peer is not needed for it; nor has the other end heard of it.
+            for socket in [unbound(family), datagram(family).0] {
+                for how in [Shutdown::Receive, Shutdown::Send, Shutdown::Both] {
+                    socket.shutdown(how).unwrap();
+                    socket.shutdown(how).unwrap();
+                }
+                fails(socket.recv_from(&mut [0; 4]), &[WSAESHUTDOWN]);
+                fails(socket.send_to(b"x", b_name), &[WSAESHUTDOWN]);
+            }
+            quiet(&b);
         }
     });
 }

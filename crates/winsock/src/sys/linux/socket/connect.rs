@@ -8,7 +8,7 @@ use super::super::routine;
 use super::Socket;
 use super::core::Core;
 use crate::error::{WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEWOULDBLOCK};
-use crate::semantics::connection::Phase;
+use crate::semantics::connection::{Connection, Phase};
 use crate::socket::{Family, Kind};
 use rustix::io::Errno;
 use rustix::net::{self, SocketAddrAny, SocketFlags};
@@ -79,7 +79,7 @@ impl Socket {
                 return core.outcome(fd);
             }
             Err(_) if core.is_closed() => return Err(WSAEINTR),
-            Err(errno) => return core.connect_failed(errno),
+            Err(errno) => return core.connect_failed(fd, errno),
         }
         Ok(())
     }
@@ -110,6 +110,12 @@ impl Core {
         Ok(())
     }
 
+    /// May a connect be started (10037, 10056, 10022)?
+    pub(crate) fn may_connect(&self) -> Result<()> {
+        self.settle();
+        self.ask(Connection::may_connect)
+    }
+
     /// Starts to connect and does not wait, whatever the mode. Whether it is connected already; if not, the caller
     /// asks [`finish_connect`](Core::finish_connect) when the descriptor is writable.
     pub(crate) fn start_connect(&self, address: &SocketAddr) -> Result<bool> {
@@ -128,7 +134,7 @@ impl Core {
                 Ok(true)
             }
             Err(Errno::INPROGRESS | Errno::INTR) => Ok(false),
-            Err(errno) => self.connect_failed(errno).map(|()| false),
+            Err(errno) => self.connect_failed(fd, errno).map(|()| false),
         }
     }
 
@@ -144,7 +150,7 @@ impl Core {
         self.update(|connection| {
             if connection.phase() == Phase::Connecting {
                 if let Ok(fd) = call.fd() {
-                    let _ = net::connect_unspec(fd);
+                    start_over(fd, connection);
                 }
                 connection.connect_failed(code);
             }
@@ -163,9 +169,7 @@ impl Core {
                     Ok(())
                 }
                 Ok(Err(errno)) | Err(errno) => {
-                    // The error was taken from the kernel, whose next connect would fail for want of it; this makes
-                    // the socket fresh again (BL-06).
-                    let _ = net::connect_unspec(fd);
+                    start_over(fd, connection);
                     connection.connect_failed(wsa(errno));
                     Err(wsa(errno))
                 }
@@ -209,8 +213,15 @@ impl Core {
     fn connect_datagram(&self, fd: BorrowedFd<'_>, address: &SocketAddr) -> Result<()> {
         // The wildcard gives the peer up.
         if address.ip().is_unspecified() {
+            let port = std_address(net::getsockname(fd).map_err(wsa)?)?.port();
             net::connect_unspec(fd).map_err(wsa)?;
             self.update(|connection| connection.disconnected());
+            // The kernel lets go of a port that it chose itself; Winsock's socket keeps it.
+            let mut name = std_address(net::getsockname(fd).map_err(wsa)?)?;
+            if name.port() != port {
+                name.set_port(port);
+                net::bind(fd, &name).map_err(wsa)?;
+            }
         } else {
             net::connect(fd, address).map_err(wsa)?;
             self.update(|connection| connection.connected(*address));
@@ -218,14 +229,27 @@ impl Core {
         Ok(())
     }
 
-    fn connect_failed(&self, errno: Errno) -> Result<()> {
+    fn connect_failed(&self, fd: BorrowedFd<'_>, errno: Errno) -> Result<()> {
         let code = match wsa(errno) {
             // EAGAIN is the kernel's word for no free port here, not for "in progress".
             WSAEWOULDBLOCK => WSAEADDRNOTAVAIL,
             code => code,
         };
-        self.update(|connection| connection.connect_failed(code));
+        self.update(|connection| {
+            start_over(fd, connection);
+            connection.connect_failed(code);
+        });
         Err(code)
+    }
+}
+
+/// After a connect that failed. If its error was taken from the kernel, the next connect would fail for want of it; and a
+/// port that the kernel chose for a bind it has let go of. This makes the socket what it was before (BL-06).
+fn start_over(fd: BorrowedFd<'_>, connection: &Connection) {
+    let _ = net::connect_unspec(fd);
+    if let (true, Ok(name)) = (connection.is_bound(), net::getsockname(fd)) {
+        // Refused where the port was not let go of.
+        let _ = net::bind(fd, &name);
     }
 }
 
