@@ -122,15 +122,18 @@ impl Socket {
     }
 
     pub(crate) fn recv_from(&self, buffer: &mut [u8]) -> Result<(usize, SocketAddr)> {
+        self.handle().connected_or_datagram()?;
         let mut from = Address::empty();
         let received = self.with(|raw| {
             // SAFETY: the buffer and the room for the address are ours to write for as long as the call lasts.
             count(unsafe { ws::recvfrom(raw, buffer.as_mut_ptr(), len(buffer), 0, from.room(), from.len()) })
         })?;
-        Ok((received, from.get()?))
+        // A stream has one sender, whom this call does not name.
+        Ok((received, from.get().or_else(|_| self.peer_addr())?))
     }
 
     pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
+        self.handle().connected_or_datagram()?;
         let mut to = Address::new(to);
         self.with(|raw| {
             // SAFETY: the buffer and the address can be read for as long as the call lasts.

@@ -1,8 +1,9 @@
 //! MO: what the blocking mode changes, and IN-02: what an accepted socket has from its listener.
 
 use crate::harness::{
-    SETTLE, arrived, connected, connecting, fails, families, is_one_of, listener, no_packet, pair, pair_of,
-    pattern, port_with, promise, readable, recv_exactly, recv_to_the_end, refused, same_bytes, stream,
+    NOTHING, SETTLE, arrived, connected, connecting, fails, families, is_one_of, listener, next_end,
+    no_packet, pair, pair_of, pattern, pending, port_with, promise, readable, recv_exactly, recv_to_the_end,
+    refused, same_bytes, stream,
 };
 use doorbell_winsock::error::{WSAEALREADY, WSAEISCONN, WSAENOTCONN, WSAETIMEDOUT, WSAEWOULDBLOCK};
 use doorbell_winsock::overlapped::ToPort;
@@ -74,9 +75,14 @@ fn mo_04_a_non_blocking_connect_would_block_and_then_is_connected() {
 fn mo_04_a_second_connect_meanwhile_is_already_under_way() {
     promise(|| {
         let (socket, address, _keep) = connecting();
+        let (_listener, elsewhere) = listener(Family::V4);
         for _ in 0..3 {
             fails(socket.connect(address), &[WSAEALREADY]);
+            fails(socket.connect(elsewhere), &[WSAEALREADY]);
         }
+        // A blocking one does not wait for it either.
+        socket.set_nonblocking(false).unwrap();
+        fails(socket.connect(address), &[WSAEALREADY]);
     });
 }
 
@@ -157,10 +163,16 @@ fn mo_08_what_a_non_blocking_send_says_it_took_arrives() {
 #[test]
 fn mo_09_no_transfer_on_a_socket_still_connecting() {
     promise(|| {
-        let (socket, _address, _keep) = connecting();
-        for _ in 0..2 {
+        let (socket, address, _keep) = connecting();
+        for nonblocking in [true, false] {
+            socket.set_nonblocking(nonblocking).unwrap();
             fails(socket.recv(&mut [0; 4]), &[WSAENOTCONN]);
+            fails(socket.recv(&mut []), &[WSAENOTCONN]);
+            fails(socket.recv_with(&mut [0; 4], Flags::PEEK), &[WSAENOTCONN]);
+            fails(socket.recv_from(&mut [0; 4]), &[WSAENOTCONN]);
             fails(socket.send(b"x"), &[WSAENOTCONN]);
+            fails(socket.send(b""), &[WSAENOTCONN]);
+            fails(socket.send_to(b"x", address), &[WSAENOTCONN]);
         }
     });
 }
@@ -211,6 +223,46 @@ fn in_02_an_accepted_socket_has_the_listeners_options() {
             // And they are its own from then on.
             heir.set_nodelay(false).unwrap();
             assert_eq!((listener.nodelay(), plain.nodelay()), (Ok(true), Ok(false)));
+        }
+    });
+}
+
+// D AcceptEx, SO_UPDATE_ACCEPT_CONTEXT: one that an operation accepts into as well, whatever it was set to before. Its
+// mode is its own.
+#[test]
+fn in_02_a_socket_accepted_into_has_the_listeners_options() {
+    promise(|| {
+        for family in families() {
+            let (listener, address) = listener(family);
+            listener.set_nodelay(true).unwrap();
+            listener.set_keepalive(true).unwrap();
+            listener.set_oob_inline(true).unwrap();
+            listener.set_linger(Some(Duration::from_secs(7))).unwrap();
+            listener.set_nonblocking(true).unwrap();
+            let port = port_with(&[(&listener, 1)]);
+            for nonblocking in [true, false] {
+                let heir = Socket::for_accept(family).unwrap();
+                heir.set_linger(Some(Duration::from_secs(3))).unwrap();
+                heir.set_nonblocking(nonblocking).unwrap();
+                pending(listener.accept_ex(&heir, NOTHING, ToPort));
+                let client = stream(family);
+                client.connect(address).unwrap();
+                assert_eq!(next_end(&port).result(), Ok(0));
+                assert_eq!(
+                    (heir.nodelay(), heir.keepalive(), heir.oob_inline()),
+                    (Ok(true), Ok(true), Ok(true))
+                );
+                assert_eq!(heir.linger(), Ok(Some(Duration::from_secs(7))));
+                if nonblocking {
+                    fails(heir.recv(&mut [0; 4]), &[WSAEWOULDBLOCK]);
+                    continue;
+                }
+                let waiting = thread::spawn(move || heir.recv(&mut [0; 4]));
+                thread::sleep(SETTLE);
+                assert!(!waiting.is_finished());
+                client.send(b"y").unwrap();
+                assert_eq!(waiting.join().unwrap(), Ok(1));
+            }
         }
     });
 }
