@@ -206,10 +206,11 @@ impl Socket {
         call("sendto", self.sys.send_to(buffer, &to))
     }
 
-    /// Ends one direction or both; repeating it succeeds (SD-07). Overlapped sends queued before go out first (SD-06).
+    /// Ends one direction or both; repeating it succeeds (SD-07). Sends under way go out first, whether they are overlapped
+    /// or block another thread (SD-06); a receive that waits already can still take data (SD-04).
     ///
     /// # Errors
-    /// WSAENOTCONN (10057) when not connected or listening (SD-08).
+    /// WSAENOTCONN (10057) when not connected or listening (SD-08); WSAECONNRESET (10054).
     pub fn shutdown(&self, how: Shutdown) -> Result<()> {
         call("shutdown", self.sys.shutdown(how))
     }

@@ -364,6 +364,14 @@ fn se_14_the_same_socket_twice_counts_once() {
         let mut write = FdSet::from_iter([&a, &b, &a, &a.clone()]);
         assert_eq!(select(None, Some(&mut write), None, ZERO), Ok(2));
         assert!(write.iter().eq([&a, &b]), "{write:?}");
+        // A duplicate is another socket, and so is the same one in another set.
+        let twin = a.duplicate().unwrap();
+        b.send(b"x").unwrap();
+        readable(&a);
+        let mut read = FdSet::from_iter([&a, &twin, &a]);
+        let mut write = FdSet::from_iter([&twin, &a, &twin]);
+        assert_eq!(select(Some(&mut read), Some(&mut write), None, ZERO), Ok(4));
+        assert!(read.iter().eq([&a, &twin]) && write.iter().eq([&twin, &a]));
     });
 }
 

@@ -1,4 +1,5 @@
-//! Sockets: handles, and the calls that move no data. Transfer, connecting and options stand in files of their own.
+//! Sockets: handles, and the calls that move no data. Transfer, connecting, shutdown and options stand in
+//! files of their own.
 //!
 //! A handle has an id that is never used twice; duplicated handles share a [`Core`], the kernel's socket.
 
@@ -6,6 +7,7 @@ mod attempt;
 mod connect;
 mod core;
 mod options;
+mod shutdown;
 mod transfer;
 mod watch;
 
@@ -19,11 +21,10 @@ pub(crate) use self::watch::{WhoKnows, raw};
 use self::connect::std_address;
 use self::core::descriptor;
 use super::error::{Result, wsa};
-use super::{overlapped, startup};
-use crate::error::{WSAEAFNOSUPPORT, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK};
-use crate::semantics::connection::Phase;
-use crate::socket::{Family, Kind, Shutdown};
-use rustix::io::Errno;
+use super::startup;
+use crate::error::{WSAEAFNOSUPPORT, WSAEINVAL, WSAENOTSOCK};
+use crate::semantics::connection::{Connection, Phase};
+use crate::socket::{Family, Kind};
 use rustix::net;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -108,21 +109,6 @@ impl Socket {
         Ok(())
     }
 
-    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
-        let core = self.core()?;
-        let call = core.enter()?;
-        core.settle();
-        core.ask(|connection| connection.may_shutdown())?;
-        let send_before = core.ask(|connection| connection.is_shut(Shutdown::Send));
-        core.update(|connection| connection.shut(how));
-        // Receiving is shut here alone: the kernel's call would end receives that are pending (SD-04).
-        let sends = how != Shutdown::Receive && !send_before && core.kind == Kind::Stream;
-        if sends && !overlapped::shutdown_send(core) {
-            core.finish_sending(&call)?;
-        }
-        Ok(())
-    }
-
     pub(crate) fn close(&self) -> Result<()> {
         self.handle.close()
     }
@@ -155,32 +141,13 @@ impl Core {
 
     pub(crate) fn peer_addr(&self) -> Result<SocketAddr> {
         self.settle();
-        self.ask(|connection| connection.peer())
+        self.ask(Connection::peer)
     }
 
     /// Neither bound, connected nor listening: it may become an accepted connection (IN-10).
     pub(crate) fn is_fresh(&self) -> bool {
         self.kind == Kind::Stream
             && self.ask(|connection| !connection.is_bound() && connection.phase() == Phase::Idle)
-    }
-
-    /// Sends the end of the stream behind the sends that were queued before it (SD-06).
-    pub(crate) fn send_the_end(&self) {
-        if let Ok(call) = self.enter() {
-            // A connection that broke meanwhile has no end to send.
-            let _ = self.finish_sending(&call);
-        }
-    }
-
-    /// Sends the end of the stream.
-    pub(crate) fn finish_sending(&self, call: &InUse<'_>) -> Result<()> {
-        match net::shutdown(call.fd()?, net::Shutdown::Write) {
-            Ok(()) => Ok(()),
-            Err(Errno::NOTCONN) => {
-                Err(self.ask(|c| if c.socket_error() != 0 { c.socket_error() } else { WSAENOTCONN }))
-            }
-            Err(errno) => Err(wsa(errno)),
-        }
     }
 }
 

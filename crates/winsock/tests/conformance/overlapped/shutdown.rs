@@ -1,8 +1,9 @@
 //! SD: shutdown with overlapped operations.
 
 use crate::harness::{
-    NOTHING, SETTLE, arrived, fails, families, next_end, no_packet, pair, pair_of, pattern, pending,
-    port_with, promise, received, recv_pending, recv_to_the_end, refused, reset, same_bytes, started,
+    NOTHING, SETTLE, arrived, fails, families, is_one_of, next_end, no_packet, pair, pair_of, pattern,
+    pending, port_with, promise, received, recv_pending, recv_to_the_end, refused, reset, same_bytes,
+    started,
 };
 use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::ToPort;
@@ -151,6 +152,28 @@ fn sd_11_the_full_sequence_loses_nothing_at_a_port() {
             same_bytes(&response, &pattern(LEN, 2));
             client.close().unwrap();
             server.close().unwrap();
+        }
+    });
+}
+
+// W test_tcp_reset: a reset behind the end, told to operations.
+#[test]
+fn bl_03_a_reset_behind_the_end_ends_a_receive_with_an_error() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let port = port_with(&[(&a, 1)]);
+            recv_pending(&a, 8);
+            b.shutdown(Shutdown::Send).unwrap();
+            assert_eq!(next_end(&port).result(), Ok(0));
+            reset(&b);
+            thread::sleep(SETTLE);
+            for _ in 0..2 {
+                match a.recv_overlapped(vec![0; 8], Flags::NONE, ToPort) {
+                    Err(refused) => is_one_of(refused.error, &[WSAECONNABORTED, WSAECONNRESET]),
+                    Ok(_) => fails(next_end(&port).result(), &[WSAECONNABORTED, WSAECONNRESET]),
+                };
+            }
         }
     });
 }

@@ -1,7 +1,8 @@
 //! SE: what wakes the threads that wait in select, and how often they are told.
 
 use crate::harness::{
-    SETTLE, SOON, arrived, fails, families, listener, pair, pair_of, promise, readable, within,
+    SETTLE, SOON, arrived, connecting, fails, families, listener, pair, pair_of, promise, readable, stream,
+    within,
 };
 use doorbell_winsock::error::WSAENOTSOCK;
 use doorbell_winsock::socket::Flags;
@@ -32,6 +33,36 @@ fn se_16_closing_a_selected_socket_wakes_the_thread() {
             assert_eq!(total, Ok(1));
             assert!(read.contains(&b) && !read.contains(&d));
             drop(a);
+        }
+    });
+}
+
+// W test_select: whatever state it is in, and though it is in all three sets.
+#[test]
+fn se_16_closing_a_socket_in_any_state_wakes_the_thread() {
+    promise(|| {
+        let (_a, connected) = pair();
+        let (under_way, _address, _keep) = connecting();
+        let states = [stream(Family::V4), listener(Family::V4).0, under_way, connected];
+        // The connected one would be writable.
+        let in_write_set = [true, true, true, false];
+        for (socket, write_too) in states.into_iter().zip(in_write_set) {
+            let waiting = {
+                let socket = socket.clone();
+                thread::spawn(move || {
+                    let mut read = FdSet::from_iter([&socket]);
+                    let mut write = if write_too { read.clone() } else { FdSet::new() };
+                    let mut except = read.clone();
+                    let limit = Some(Duration::from_secs(20));
+                    let total = select(Some(&mut read), Some(&mut write), Some(&mut except), limit);
+                    (total, read.len(), write.len(), except.len())
+                })
+            };
+            thread::sleep(SETTLE);
+            assert!(!waiting.is_finished());
+            socket.close().unwrap();
+            assert!(within(SOON, || waiting.is_finished()), "select sleeps on");
+            assert_eq!(waiting.join().unwrap(), (Ok(1), 1, 0, 0));
         }
     });
 }

@@ -1,10 +1,11 @@
 //! SD: graceful shutdown and half close, with plain calls.
 
 use crate::harness::{
-    SETTLE, SILENCE, SOON, any, arrived, fails, families, is_one_of, listener, pair, pair_of, pattern,
-    promise, quiet, recv_exactly, recv_to_the_end, same_bytes, stream, within,
+    SETTLE, SILENCE, SOON, any, arrived, connecting, fails, families, is_one_of, listener, pair, pair_of,
+    pattern, promise, quiet, recv_exactly, recv_to_the_end, refusing, same_bytes, stream, within,
 };
-use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAENOTCONN, WSAESHUTDOWN};
+use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN, WSAESHUTDOWN};
+use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, Shutdown, Socket};
 use std::sync::mpsc;
 use std::thread;
@@ -64,6 +65,12 @@ fn sd_03_after_sd_receive_every_receive_fails_even_with_bytes_queued() {
             a.shutdown(Shutdown::Receive).unwrap();
             for _ in 0..2 {
                 fails(a.recv(&mut [0; 8]), &[WSAESHUTDOWN]);
+                fails(a.recv(&mut []), &[WSAESHUTDOWN]);
+                fails(a.recv_with(&mut [0; 8], Flags::PEEK), &[WSAESHUTDOWN]);
+                fails(a.recv_with(&mut [0; 8], Flags::OUT_OF_BAND), &[WSAESHUTDOWN]);
+                fails(a.recv_from(&mut [0; 8]), &[WSAESHUTDOWN]);
+                // Nor with more of them.
+                b.send(b"more").unwrap();
             }
             // Sending is another matter.
             a.send(b"still").unwrap();
@@ -71,6 +78,53 @@ fn sd_03_after_sd_receive_every_receive_fails_even_with_bytes_queued() {
             // Nor does the peer's end turn it into an end.
             b.close().unwrap();
             fails(a.recv(&mut [0; 8]), &[WSAESHUTDOWN]);
+        }
+    });
+}
+
+// W test_shutdown: SD_RECEIVE under a receive that waits.
+#[test]
+fn sd_04_a_recv_that_is_blocked_already_can_still_take_data() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let waiting = {
+                let b = b.clone();
+                thread::spawn(move || b.recv(&mut [0; 8]))
+            };
+            thread::sleep(SETTLE);
+            b.shutdown(Shutdown::Receive).unwrap();
+            thread::sleep(SILENCE);
+            assert!(!waiting.is_finished(), "SD_RECEIVE ended it: {:?}", waiting.join());
+            a.send(b"data").unwrap();
+            assert_eq!(waiting.join().unwrap(), Ok(4));
+            fails(b.recv(&mut [0; 8]), &[WSAESHUTDOWN]);
+        }
+    });
+}
+
+// D shutdown: SD_SEND under a send that waits for room.
+#[test]
+fn sd_06_a_send_that_is_blocked_already_is_delivered_before_the_end() {
+    promise(|| {
+        const LEN: usize = 8 << 20;
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let sending = {
+                let (a, bytes) = (a.clone(), pattern(LEN, 3));
+                thread::spawn(move || a.send(&bytes))
+            };
+            arrived(&b, 1);
+            thread::sleep(SETTLE);
+            assert!(!sending.is_finished(), "nobody read, and yet it was accepted");
+            for _ in 0..2 {
+                a.shutdown(Shutdown::Send).unwrap();
+                fails(a.send(b"late"), &[WSAESHUTDOWN]);
+            }
+            b.send(b"and the other way").unwrap();
+            same_bytes(&recv_to_the_end(&b), &pattern(LEN, 3));
+            assert_eq!(sending.join().unwrap(), Ok(LEN));
+            assert_eq!(recv_exactly(&a, 17), b"and the other way");
         }
     });
 }
@@ -137,18 +191,26 @@ fn sd_08_shutdown_needs_a_connection() {
             let bound = stream(family);
             bound.bind(any(family)).unwrap();
             let (listener, address) = listener(family);
+            let (under_way, _full, _keep) = connecting();
+            let (_held, nobody) = refusing(family);
+            let refused = stream(family);
+            fails(refused.connect(nobody), &[WSAECONNREFUSED]);
             for how in [Shutdown::Send, Shutdown::Receive, Shutdown::Both] {
                 fails(stream(family).shutdown(how), &[WSAENOTCONN]);
                 fails(bound.shutdown(how), &[WSAENOTCONN]);
                 fails(listener.shutdown(how), &[WSAENOTCONN]);
+                fails(under_way.shutdown(how), &[WSAENOTCONN]);
+                fails(refused.shutdown(how), &[WSAENOTCONN]);
             }
-            // The listener was not harmed, and the other one still connects both ways.
-            bound.connect(address).unwrap();
-            let (server, _) = listener.accept().unwrap();
-            bound.send(b"x").unwrap();
-            assert_eq!(recv_exactly(&server, 1), b"x");
-            server.send(b"y").unwrap();
-            assert_eq!(recv_exactly(&bound, 1), b"y");
+            // The listener was not harmed, and the others still connect both ways.
+            for socket in [&bound, &refused] {
+                socket.connect(address).unwrap();
+                let (server, _) = listener.accept().unwrap();
+                socket.send(b"x").unwrap();
+                assert_eq!(recv_exactly(&server, 1), b"x");
+                server.send(b"y").unwrap();
+                assert_eq!(recv_exactly(socket, 1), b"y");
+            }
         }
     });
 }
@@ -184,6 +246,21 @@ fn sd_12_sending_to_a_peer_that_is_gone_fails_in_the_end() {
             assert!(ended, "every send succeeds although the peer is gone");
             is_one_of(failed.unwrap(), &[WSAECONNABORTED, WSAECONNRESET]);
             fails(a.send(b"x"), &[WSAECONNABORTED, WSAECONNRESET]);
+            for _ in 0..2 {
+                fails(a.recv(&mut [0; 8]), &[WSAECONNABORTED, WSAECONNRESET]);
+            }
+            // A receive finds out as well what a send has met.
+            let (c, d) = pair_of(family);
+            d.close().unwrap();
+            assert_eq!(c.recv(&mut [0; 8]), Ok(0));
+            c.send(b"x").unwrap();
+            let mut failed = None;
+            let ended = within(SOON, || {
+                failed = c.recv(&mut [0; 8]).err();
+                failed.is_some()
+            });
+            assert!(ended, "every receive is told a clean end although the send was lost");
+            is_one_of(failed.unwrap(), &[WSAECONNABORTED, WSAECONNRESET]);
         }
     });
 }

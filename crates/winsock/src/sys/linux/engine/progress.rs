@@ -95,10 +95,12 @@ fn ring_success(core: &Arc<Core>, op: &mut Op, result: usize, more_data: bool) -
                 None => Step::Blocked,
             }
         }
+        // By hand it is found out whether that is the end or a reset behind it (BL-03).
+        Work::Receive(_) if result == 0 => attempt(core, op),
         Work::Receive(flags) => {
             op.moved += result;
             let full = op.moved == op.segments.total();
-            if flags.wait_all && result > 0 && !full {
+            if flags.wait_all && !full {
                 if more_data { Step::Again } else { Step::Blocked }
             } else {
                 Step::Ended(Ok(op.moved))

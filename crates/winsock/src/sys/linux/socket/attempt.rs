@@ -43,8 +43,14 @@ impl Core {
                 pieces => receive_pieces(fd, pieces, options, datagrams),
             };
             match outcome {
+                Ok(received) => {
+                    if received.bytes == 0 && !datagrams && pieces.iter().any(|piece| !piece.is_empty()) {
+                        self.ended_well(fd)?;
+                    }
+                    return Ok(received);
+                }
                 Err(errno) if self.passes(errno) => {}
-                outcome => return outcome.map_err(|errno| self.note(fd, errno)),
+                Err(errno) => return Err(self.note(fd, errno)),
             }
         }
     }

@@ -36,6 +36,9 @@ pub(crate) struct Core {
     pub(crate) oob_inline: AtomicBool,
     /// A call or an operation waits for the connect's outcome: nobody else asks the system for it.
     pub(crate) connect_attended: AtomicBool,
+    /// Plain sends in progress, and whether the end of the stream is to follow them.
+    pub(super) senders: AtomicUsize,
+    pub(super) end_follows: AtomicBool,
     connection: Mutex<Connection>,
     /// What the connection refuses a receive and a send with, 0 for nothing; kept beside it so that a transfer takes
     /// no lock.
@@ -64,6 +67,8 @@ impl Core {
             send_timeout_ms: AtomicU32::new(0),
             oob_inline: AtomicBool::new(false),
             connect_attended: AtomicBool::new(false),
+            senders: AtomicUsize::new(0),
+            end_follows: AtomicBool::new(false),
             connection: Mutex::new(Connection::new(kind)),
             refuse_receive: AtomicI32::new(0),
             refuse_send: AtomicI32::new(0),

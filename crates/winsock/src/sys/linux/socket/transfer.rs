@@ -5,14 +5,16 @@
 
 use super::super::error::{Result, wsa};
 use super::super::network_events;
-use super::super::os::poll::{POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at};
+use super::super::os::poll::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, look_at};
 use super::super::port::free_place;
 use super::super::routine;
 use super::Socket;
 use super::connect::std_address;
-use super::core::Core;
+use super::core::{Core, InUse};
+use super::shutdown::Sending;
 use crate::error::{
-    WSAEAFNOSUPPORT, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN, WSAETIMEDOUT, WSAEWOULDBLOCK,
+    WSAEAFNOSUPPORT, WSAECONNRESET, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN, WSAETIMEDOUT,
+    WSAEWOULDBLOCK,
 };
 use crate::socket::{Family, Flags, Kind};
 use rustix::io::Errno;
@@ -31,6 +33,12 @@ pub(crate) struct Received {
     pub(crate) from: Option<SocketAddr>,
     /// The datagram was longer than the buffer; its rest is gone (UD-02).
     pub(crate) truncated: bool,
+}
+
+impl Received {
+    const fn of(bytes: usize) -> Received {
+        Received { bytes, from: None, truncated: false }
+    }
 }
 
 impl Socket {
@@ -71,20 +79,25 @@ impl Socket {
             options |= RecvFlags::DONTWAIT;
         }
         let events = if flags.out_of_band { POLLPRI } else { POLLIN };
+        let fills = flags.wait_all && core.kind == Kind::Stream && !flags.peek;
+        let start = fills.then(Instant::now);
         let mut filled = 0;
         loop {
-            let received = core.patiently(fd, events, &core.recv_timeout_ms, || {
+            let outcome = core.patiently(fd, events, &core.recv_timeout_ms, || {
                 receive_once(fd, &mut buffer[filled..], options, core.kind == Kind::Datagram, sender)
-            })?;
+            });
+            let received = match outcome {
+                // What came before a failure is not lost with it (BL-09).
+                Err(_) if filled > 0 && !core.is_closed() => Received::of(0),
+                outcome => outcome?,
+            };
             filled += received.bytes;
+            if filled == 0 && core.kind == Kind::Stream && !buffer.is_empty() {
+                core.ended_well(fd)?;
+            }
             // A signal may cut a receive short that was to fill the buffer.
-            let short = received.bytes > 0 && filled < buffer.len();
-            if !(short
-                && flags.wait_all
-                && core.kind == Kind::Stream
-                && !core.is_nonblocking()
-                && !flags.peek)
-            {
+            let short = received.bytes > 0 && filled < buffer.len() && !core.is_nonblocking();
+            if !(short && start.is_some_and(|start| !core.recv_time_is_over(start))) {
                 return Ok(Received { bytes: filled, ..received });
             }
         }
@@ -94,7 +107,7 @@ impl Socket {
         let core = self.core()?;
         let call = core.enter()?;
         core.may_send()?;
-        network_events::sending(core, &call, buffer.len(), || core.send_on(call.fd()?, buffer, flags))
+        network_events::sending(core, &call, buffer.len(), || core.send_on(&call, buffer, flags))
     }
 
     pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
@@ -117,7 +130,11 @@ impl Socket {
 }
 
 impl Core {
-    fn send_on(&self, fd: BorrowedFd<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
+    fn send_on(&self, call: &InUse<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
+        let fd = call.fd()?;
+        let _sending = Sending::begin(self, call);
+        // Asked after the count: either a shutdown waits for this send, or this send sees the shutdown.
+        self.may_send()?;
         self.behind(|core| core.queues.sends_queued())?;
         if buffer.is_empty() && self.kind == Kind::Stream {
             return Ok(0);
@@ -133,6 +150,17 @@ impl Core {
                 return Ok(sent);
             }
         }
+    }
+
+    /// That nothing more comes is the peer's end, unless it reset the connection behind that: then the kernel goes on to
+    /// tell the end (BL-03).
+    pub(super) fn ended_well(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        if look_at(fd, 0) & POLLERR == 0 { Ok(()) } else { Err(self.note_failure(WSAECONNRESET)) }
+    }
+
+    fn recv_time_is_over(&self, start: Instant) -> bool {
+        let ms = self.recv_timeout_ms.load(SeqCst);
+        ms != 0 && start.elapsed() >= Duration::from_millis(ms.into())
     }
 
     /// A transfer does not wait in the kernel's own call: it need not wait, or runs routines meanwhile (BL-11).
