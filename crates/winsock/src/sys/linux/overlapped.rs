@@ -3,7 +3,7 @@
 mod cancel;
 mod op;
 
-use super::engine::channel::{Channel, End};
+use super::engine::channel::{Channel, End, Sink};
 use super::engine::home;
 use super::engine::line::{self, Begun, Direction, Lines};
 use super::error::Result;
@@ -34,17 +34,13 @@ impl Socket {
             None => Channel::Port,
         };
         match self.begin(request, channel)? {
-            Progress::Pending(_, id) => Ok(Started::Pending(id)),
-            Progress::Ended(core, end) => {
-                if end.completion.system_code == 0 && core.queues.lock().skip_on_success {
-                    if let Channel::PortAndEvent(event) = end.channel {
-                        let _ = event.set();
-                    }
-                    return Ok(Started::Done(end.completion));
+            (_, id, Progress::Pending) => Ok(Started::Pending(id)),
+            (_, id, Progress::Told { .. }) => Ok(Started::Queued(id)),
+            (_, _, Progress::Skipped(end)) => {
+                if let Channel::PortAndEvent(event) = end.channel {
+                    let _ = event.set();
                 }
-                let id = end.completion.id;
-                end.tell(core.queues.port());
-                Ok(Started::Queued(id))
+                Ok(Started::Done(end.completion))
             }
         }
     }
@@ -58,8 +54,9 @@ impl Socket {
             return Err((ERROR_INVALID_HANDLE, request));
         }
         let outcome = Arc::new(Outcome::new(event.object().clone()));
-        let (core, id, at_once) = self.begin(request, Channel::Event(outcome.clone()))?.tell();
-        Ok(Op { core, id, at_once, outcome })
+        let (core, id, progress) = self.begin(request, Channel::Event(outcome.clone()))?;
+        let at_once = progress.is_success();
+        Ok(Op { core: core.clone(), id, at_once, outcome })
     }
 
     pub(crate) fn start_with_routine(
@@ -79,10 +76,9 @@ impl Socket {
             Err(code) => return Err((code, request)),
         };
         match self.begin(request, Channel::Routine(home, number)) {
-            Ok(progress) => {
-                let (core, id, at_once) = progress.tell();
-                routine::keep(number, core, id, routine);
-                Ok(Routed { id, at_once })
+            Ok((core, id, progress)) => {
+                routine::keep(number, core.clone(), id, routine);
+                Ok(Routed { id, at_once: progress.is_success() })
             }
             Err(refused) => {
                 routine::release(number);
@@ -95,7 +91,11 @@ impl Socket {
         routine::result(self.core_even_closed(), operation)
     }
 
-    fn begin(&self, request: Request, channel: Channel) -> std::result::Result<Progress<'_>, (i32, Request)> {
+    fn begin(
+        &self,
+        request: Request,
+        channel: Channel,
+    ) -> std::result::Result<(&Arc<Core>, OpId, Progress), (i32, Request)> {
         if let Err(code) = self.may_start(&request) {
             return Err((code, request));
         }
@@ -107,23 +107,33 @@ impl Socket {
             Ok(home) => home,
             Err(code) => return Err((code, request)),
         };
-        let begun = {
+        let mut sink = Sink::default();
+        let (id, progress) = {
             let mut lines = core.queues.lock();
-            match claim(core, &lines, &request) {
-                Ok(()) => line::begin(core, &mut lines, request, channel, home.as_ref()),
-                Err(code) => return Err((code, request)),
+            if let Err(code) = claim(core, &lines, &request) {
+                return Err((code, request));
+            }
+            match line::begin(core, &mut lines, request, channel, home.as_ref()) {
+                Begun::Pending(id) => (id, Progress::Pending),
+                Begun::Ended(end) if lines.skip_on_success && end.is_success_of_port() => {
+                    (end.completion.id, Progress::Skipped(end))
+                }
+                Begun::Ended(end) => {
+                    let (id, well) = (end.completion.id, end.completion.system_code == 0);
+                    // Told under the lock, so that it has its place among the other ends of this socket.
+                    sink.put(core.queues.port(), end);
+                    (id, Progress::Told { well })
+                }
+                Begun::Refused(code, request) => {
+                    if let Work::Accept(accept) = &request.work {
+                        *accepting(accept) = None;
+                    }
+                    return Err((code, request));
+                }
             }
         };
-        match begun {
-            Begun::Pending(id) => Ok(Progress::Pending(core, id)),
-            Begun::Ended(end) => Ok(Progress::Ended(core, end)),
-            Begun::Refused(code, request) => {
-                if let Work::Accept(accept) = &request.work {
-                    *accepting(accept) = None;
-                }
-                Err((code, request))
-            }
-        }
+        sink.deliver();
+        Ok((core, id, progress))
     }
 
     // The refusals that leave nothing behind (OV-03).
@@ -159,22 +169,19 @@ impl Socket {
 }
 
 /// How a start went that was not refused.
-enum Progress<'a> {
-    Pending(&'a Arc<Core>, OpId),
-    Ended(&'a Arc<Core>, End),
+enum Progress {
+    Pending,
+    /// It ended at once, and that is told.
+    Told {
+        well: bool,
+    },
+    /// It succeeded at once, and no packet tells of it (CP-10).
+    Skipped(End),
 }
 
-impl Progress<'_> {
-    /// Tells the end if there is one. The socket, the operation's name, and whether it succeeded at once.
-    fn tell(self) -> (Arc<Core>, OpId, bool) {
-        match self {
-            Progress::Pending(core, id) => (core.clone(), id, false),
-            Progress::Ended(core, end) => {
-                let (id, well) = (end.completion.id, end.completion.system_code == 0);
-                end.tell(core.queues.port());
-                (core.clone(), id, well)
-            }
-        }
+impl Progress {
+    fn is_success(&self) -> bool {
+        matches!(self, Progress::Told { well: true })
     }
 }
 

@@ -15,12 +15,14 @@ use super::engine::guard;
 use super::engine::home::{self, Home};
 use super::engine::line;
 use super::error::Result;
+use super::event_select::Object;
 use super::routine;
 use super::socket::Socket;
 use crate::error::{
     ERROR_ABANDONED_WAIT_0, ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, WAIT_TIMEOUT,
     WSA_WAIT_IO_COMPLETION,
 };
+use crate::overlapped::Completion;
 use crate::port::Packet;
 use crate::routine::Alertable;
 use crate::semantics::port::{PortState, Release, Turn, Wake};
@@ -78,8 +80,8 @@ impl Port {
         if port.lock().is_closed() {
             return Err(ERROR_INVALID_HANDLE);
         }
-        // What happened before the post comes out before it (CP-13).
-        if port.domain.is_used() && port.domain.pollers() == 0 {
+        // What happened before the post comes out before it (CP-13), whoever has been woken for it.
+        if port.domain.is_used() {
             port.look();
         }
         let mut wake = Vec::new();
@@ -129,21 +131,33 @@ impl PortCore {
         &self.domain
     }
 
-    /// Queues the end of an operation. A closed port drops it.
-    pub(crate) fn deliver(&self, packet: Packet) {
+    /// Queues the end of an operation, and sets its event in the same step: who sees the one finds the other (CP-09). A
+    /// closed port gives it back. [`wake_for_packets`](Self::wake_for_packets) has to follow.
+    pub(in crate::sys::linux) fn queue(
+        &self,
+        completion: Completion,
+        event: Option<&Object>,
+    ) -> Option<Completion> {
+        let mut state = self.lock();
+        // A closed event is nobody's any more.
+        event.map(Object::set);
+        if state.is_closed() {
+            return Some(completion);
+        }
+        state.queue(Packet::Io(completion));
+        None
+    }
+
+    /// Finds threads for packets that were queued.
+    pub(crate) fn wake_for_packets(&self) {
         let mut wake = Vec::new();
         {
             let mut state = self.lock();
-            if state.is_closed() {
-                drop(state);
-                return;
-            }
-            state.queue(packet);
             // A thread of this port that runs comes back soon and takes a single packet itself, which is cheaper than a
             // wake; should it stay away, the guard finds it another thread.
             if state.backlog() > 1 || !runs_on(self) {
                 state.release(&mut wake);
-            } else {
+            } else if state.backlog() > 0 {
                 guard::notify();
             }
         }
@@ -193,7 +207,7 @@ impl PortCore {
                 turn => turn,
             }
         };
-        let (mut sink, mut mine) = (Sink::default(), Vec::new());
+        let mut sink = Sink::default();
         if let (Some(home), true) = (&home, polls_only) {
             home.look();
         }
@@ -207,12 +221,8 @@ impl PortCore {
                         None => self.domain.poll(left, &mut sink),
                         Some(home) => home.poll_beside(&self.domain, left, &mut sink),
                     };
-                    sink.split(self, &mut mine);
+                    sink.deliver_but(Some(self));
                     let mut state = self.lock();
-                    // A closed port drops them, behind the lock: a buffer's drop may do anything.
-                    if !state.is_closed() {
-                        mine.drain(..).for_each(|packet| state.queue(packet));
-                    }
                     turn = state.polled(&me, saw_bell, &mut wake);
                     if turn == Turn::Take {
                         return Ok(self.run_and_wake(state, wake, None, max, each));
@@ -315,15 +325,12 @@ impl PortCore {
 
     /// Looks at the sockets without waiting.
     fn look(self: &Arc<Self>) {
-        let (mut sink, mut mine) = (Sink::default(), Vec::new());
+        let mut sink = Sink::default();
         let rung = self.domain.look(&mut sink);
-        sink.split(self, &mut mine);
+        sink.deliver_but(Some(self));
         let mut wake = Vec::new();
         {
             let mut state = self.lock();
-            if !state.is_closed() {
-                mine.drain(..).for_each(|packet| state.queue(packet));
-            }
             if rung {
                 state.bell_heard(&mut wake);
             }

@@ -1,15 +1,16 @@
 //! CP: the queue of a port: posts, order, batches, and each packet to one thread.
 
 use crate::harness::{
-    SETTLE, SILENCE, SOON, arrived, fails, in_its_own_process, next_posted, no_packet, pair, pending,
-    port_with, promise, received, recv_pending, reset, started,
+    SETTLE, SILENCE, SOON, arrived, fails, foreign_pair, in_its_own_process, next_posted, no_packet, pair,
+    pending, port_with, promise, received, recv_pending, reset, started,
 };
 use doorbell_winsock::error::{ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT};
 use doorbell_winsock::overlapped::{OpId, ToPort};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Packet, Socket, host};
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::io::Write;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -106,6 +107,60 @@ fn cp_13_an_operation_that_pended_has_its_place_between_two_posts() {
             let order: Vec<_> = (0..3).map(|_| seen(&port.get(Some(SOON)).unwrap())).collect();
             assert_eq!(order, [Seen::Posted(10), Seen::Io(id), Seen::Posted(11)]);
         }
+    });
+}
+
+// D I/O Completion Ports: with threads that post meanwhile. What each of them posts keeps its order, and so do the ends
+// of a socket, whoever brings them.
+#[test]
+fn cp_13_packets_of_one_origin_keep_their_order_among_those_of_others() {
+    promise(|| {
+        const BYTES: usize = 6000;
+        let (b, mut peer) = foreign_pair();
+        let port = port_with(&[(&b, 0)]);
+        for poster in 1..=2 {
+            let port = port.clone();
+            thread::spawn(move || {
+                // Until it is closed.
+                for number in 0.. {
+                    if port.post(number, poster, 0).is_err() {
+                        return;
+                    }
+                    if number % 4 == 0 {
+                        thread::sleep(Duration::from_micros(50));
+                    }
+                }
+            });
+        }
+        let start = || started(b.recv_overlapped(vec![0; 1], Flags::NONE, ToPort));
+        let mut outstanding: VecDeque<_> = (0..32).map(|_| start()).collect();
+        thread::spawn(move || (0..BYTES).try_for_each(|number| peer.write_all(&[number as u8])));
+        let (mut taken, mut posted) = (0, [0; 3]);
+        let mut take = || {
+            for packet in batch(&port, 7) {
+                match packet {
+                    Packet::Posted { bytes, key, .. } if bytes == posted[key] => posted[key] += 1,
+                    Packet::Io(end) if Some(end.id()) == outstanding.front().copied() && taken < BYTES => {
+                        outstanding.pop_front();
+                        assert_eq!(received(end), [taken as u8]);
+                        taken += 1;
+                        outstanding.push_back(start());
+                    }
+                    // The end of the stream, behind it all.
+                    Packet::Io(_) if taken == BYTES => return Ok(true),
+                    other => return Err(format!("{other:?} after {taken} bytes; of the posters {posted:?}")),
+                }
+            }
+            Ok(false)
+        };
+        let outcome = loop {
+            match take() {
+                Ok(false) => {}
+                outcome => break outcome,
+            }
+        };
+        port.close().unwrap();
+        assert_eq!(outcome, Ok(true));
     });
 }
 

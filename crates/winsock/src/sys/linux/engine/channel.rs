@@ -5,7 +5,6 @@ use super::super::overlapped::Outcome;
 use super::super::port::PortCore;
 use super::home::Home;
 use crate::overlapped::Completion;
-use crate::port::Packet;
 use std::sync::Arc;
 
 /// The channel that the start of an operation was given.
@@ -45,68 +44,77 @@ pub(in crate::sys::linux) struct End {
 }
 
 impl End {
-    /// Tells it. The port is that of the operation's socket.
-    pub(in crate::sys::linux) fn tell(self, port: Option<&Arc<PortCore>>) {
-        let mut sink = Sink::default();
-        sink.put(port, self);
-        sink.deliver();
+    /// Whether a socket that skips packets on success skips this one.
+    pub(in crate::sys::linux) fn is_success_of_port(&self) -> bool {
+        let of_port = matches!(self.channel, Channel::Port | Channel::PortAndEvent(_));
+        of_port && self.completion.system_code == 0
     }
 }
 
-/// Ends of operations on their way. To be delivered when no lock is held, as dropping a buffer may run anything.
+/// Ends of operations are told through it, under the lock of their socket's lines, so that those of a socket come out in
+/// their order whoever brings them. What must not be done under a lock waits in it: finding threads for the packets, and
+/// dropping buffers, as that may run anything.
 #[derive(Default)]
 pub(crate) struct Sink {
-    packets: Vec<(Option<Arc<PortCore>>, End)>,
+    /// Ports that have new packets.
+    ports: Vec<Arc<PortCore>>,
     /// What nobody wants.
     left: Vec<Completion>,
+    keeps: bool,
+    kept: Option<End>,
 }
 
 impl Sink {
-    /// Gives each packet to its port, which wakes whom it must.
+    /// One that tells nothing and keeps the end that is put in: a start has one at most.
+    pub(super) fn keeping() -> Sink {
+        Sink { keeps: true, ..Sink::default() }
+    }
+
+    /// The end that was kept.
+    pub(super) fn kept(self) -> Option<End> {
+        self.kept
+    }
+
+    /// Does what was left to do when no lock is held: each port wakes whom it must.
     pub(crate) fn deliver(&mut self) {
-        self.left.clear();
-        for (port, end) in self.packets.drain(..) {
-            deliver(port.as_ref(), end);
-        }
+        self.deliver_but(None);
     }
 
-    /// Takes the packets of this port out, in order, and delivers the others.
-    pub(crate) fn split(&mut self, port: &Arc<PortCore>, mine: &mut Vec<Packet>) {
+    /// The same, but this port, if it has new packets, is the caller's.
+    pub(crate) fn deliver_but(&mut self, mine: Option<&Arc<PortCore>>) {
         self.left.clear();
-        for (owner, end) in self.packets.drain(..) {
-            if !owner.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, port)) {
-                deliver(owner.as_ref(), end);
-                continue;
-            }
-            mine.push(Packet::Io(end.completion));
-            if let Channel::PortAndEvent(event) = end.channel {
-                let _ = event.set();
+        for port in self.ports.drain(..) {
+            if !mine.is_some_and(|mine| Arc::ptr_eq(mine, &port)) {
+                port.wake_for_packets();
             }
         }
     }
 
-    /// An operation has ended. What is told by an outcome or a routine is told here, under the lock of the socket's lines,
-    /// so that the ends of a socket come out in their order whoever brings them.
-    pub(super) fn put(&mut self, port: Option<&Arc<PortCore>>, end: End) {
-        match end.channel {
-            Channel::Event(outcome) => self.left.extend(outcome.end(end.completion)),
-            Channel::Routine(home, number) => self.left.extend(home.queue_routine(number, end.completion)),
-            Channel::Port | Channel::PortAndEvent(_) => self.packets.push((port.cloned(), end)),
+    /// An operation has ended. The port is that of its socket, whose lines the caller has locked.
+    pub(in crate::sys::linux) fn put(&mut self, port: Option<&Arc<PortCore>>, end: End) {
+        if self.keeps {
+            self.kept = Some(end);
+            return;
+        }
+        let End { channel, completion } = end;
+        match channel {
+            Channel::Event(outcome) => self.left.extend(outcome.end(completion)),
+            Channel::Routine(home, number) => self.left.extend(home.queue_routine(number, completion)),
+            Channel::Port => self.put_packet(port, completion, None),
+            Channel::PortAndEvent(event) => self.put_packet(port, completion, Some(&event)),
         }
     }
 
-    /// The packet that was put in last.
-    pub(super) fn take(&mut self) -> Option<End> {
-        self.packets.pop().map(|(_, end)| end)
-    }
-}
-
-fn deliver(port: Option<&Arc<PortCore>>, end: End) {
-    // The event first: who has the packet may give it to the next operation.
-    if let Channel::PortAndEvent(event) = end.channel {
-        let _ = event.set();
-    }
-    if let Some(port) = port {
-        port.deliver(Packet::Io(end.completion));
+    fn put_packet(&mut self, port: Option<&Arc<PortCore>>, completion: Completion, event: Option<&Object>) {
+        let Some(port) = port else {
+            event.map(Object::set);
+            self.left.push(completion);
+            return;
+        };
+        match port.queue(completion, event) {
+            Some(completion) => self.left.push(completion),
+            None if self.ports.iter().any(|known| Arc::ptr_eq(known, port)) => {}
+            None => self.ports.push(port.clone()),
+        }
     }
 }

@@ -232,9 +232,9 @@ pub(in crate::sys::linux) fn begin(
             }
             Step::Moved(accepted) => {
                 op.channel.begin();
-                let mut sink = Sink::default();
+                let mut sink = Sink::keeping();
                 move_to_accepted(core, lines, op, &accepted, &mut sink);
-                return sink.take().map_or(Begun::Pending(id), Begun::Ended);
+                return sink.kept().map_or(Begun::Pending(id), Begun::Ended);
             }
             Step::Again => {}
             Step::Blocked => lines.lines[direction as usize].ready = false,
@@ -248,9 +248,9 @@ pub(in crate::sys::linux) fn begin(
     core.queues.waiting[direction as usize].fetch_add(1, Ordering::SeqCst);
     if first {
         // What a first attempt left over goes on here; on a ring this arms the entry.
-        let mut sink = Sink::default();
+        let mut sink = Sink::keeping();
         advance(core, lines, direction, &mut sink);
-        if let Some(end) = sink.take() {
+        if let Some(end) = sink.kept() {
             return Begun::Ended(end);
         }
     }
