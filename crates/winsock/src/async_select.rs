@@ -50,7 +50,7 @@ pub enum Message {
 
 /// A queue of messages, of the thread that made it. Its drop destroys its window.
 pub struct MessageQueue {
-    sys: sys::async_select::MessageQueue,
+    pub(crate) sys: sys::async_select::MessageQueue,
     /// It stays in its thread.
     _thread: PhantomData<*const ()>,
 }

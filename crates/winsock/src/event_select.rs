@@ -10,6 +10,7 @@ use crate::routine::Alertable;
 use crate::socket::Socket;
 use crate::sys;
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::{BitAnd, BitOr, BitOrAssign};
 use std::time::Duration;
 
@@ -71,6 +72,24 @@ impl Event {
         self.sys.close().map_err(|code| Error::new("close_event", code))
     }
 
+    /// What a loop that is not this crate's (a GUI's, another library's) can wait for in place of [`wait_any`]. Made when it is
+    /// asked for; an event that never was costs nothing for it. It is of the calling thread, which waits for it.
+    ///
+    /// On Linux it is a descriptor (`AsFd`, `AsRawFd`), readable when there is reason to ask, to be used with `poll(2)` or
+    /// in an epoll set. Readable is a hint: ask with a time-out of zero, for as long as something is found, and wait only
+    /// then. The hint may be stale, but is never missing: who sets the event, an operation that ends or a network event
+    /// makes it readable, also if no thread waits in this crate. An event that is closed is readable, and asking fails.
+    /// Under io_uring such a wait may end with EINTR.
+    ///
+    /// On Windows it is the event's handle (`AsHandle`, `AsRawHandle`). The system's wait for an auto-reset event unsets it,
+    /// and then asking finds nothing: for a loop that is to run on both, take a manual-reset event.
+    ///
+    /// # Errors
+    /// ERROR_INVALID_HANDLE (6) when closed; WSAEMFILE (10024) when no descriptor is left, WSAENOBUFS (10055).
+    pub fn waitable(&self) -> Result<Waitable> {
+        self.sys.waitable().map(Waitable::of).map_err(|code| Error::new("waitable", code))
+    }
+
     fn make(manual_reset: bool) -> Result<Event> {
         let sys =
             sys::event_select::Event::new(manual_reset).map_err(|code| Error::new("create_event", code))?;
@@ -81,6 +100,24 @@ impl Event {
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Event")
+    }
+}
+
+/// What a foreign loop waits for: [`Event::waitable`]. It stays in its thread.
+pub struct Waitable {
+    pub(crate) sys: sys::event_select::Waitable,
+    _thread: PhantomData<*const ()>,
+}
+
+impl Waitable {
+    pub(crate) fn of(sys: sys::event_select::Waitable) -> Waitable {
+        Waitable { sys, _thread: PhantomData }
+    }
+}
+
+impl fmt::Debug for Waitable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Waitable")
     }
 }
 

@@ -24,7 +24,7 @@ mod sys;
 
 pub use async_select::{Message, MessageQueue, Window};
 pub use error::{Error, Result};
-pub use event_select::{Event, NetEvents, NetworkEvents, Wait, wait_all, wait_any};
+pub use event_select::{Event, NetEvents, NetworkEvents, Wait, Waitable, wait_all, wait_any};
 pub use overlapped::{Completion, Started};
 pub use port::{CompletionPort, Packet};
 pub use select::{FdSet, select};

@@ -5,12 +5,13 @@
 
 use super::engine::home::{self, Home};
 use super::error::Result;
+use super::event_select::{self, Beacons};
 use super::network_events::Target;
 use super::port::free_place;
 use super::socket::Socket;
-use crate::async_select::{MESSAGES_MAX, Message, Window as Public};
-use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, WSAEINVAL};
-use crate::event_select::NetEvents;
+use crate::async_select::{MESSAGES_MAX, Message, MessageQueue as Public, Window as PublicWindow};
+use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, Error, WSAEINVAL};
+use crate::event_select::{NetEvents, Waitable};
 use crate::socket::SocketId;
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -34,7 +35,33 @@ pub(crate) struct Window {
 struct Shared {
     home: Arc<Home>,
     /// None when the queue is gone.
-    messages: Mutex<Option<VecDeque<Message>>>,
+    messages: Mutex<Option<Messages>>,
+}
+
+#[derive(Default)]
+struct Messages {
+    waiting: VecDeque<Message>,
+    beacons: Beacons,
+}
+
+impl Messages {
+    /// True if it is the first that waits.
+    fn push(&mut self, message: Message) -> bool {
+        self.waiting.push_back(message);
+        let first = self.waiting.len() == 1;
+        if first {
+            self.beacons.show(true);
+        }
+        first
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.waiting.pop_front()?;
+        if self.waiting.is_empty() {
+            self.beacons.show(false);
+        }
+        Some(message)
+    }
 }
 
 impl MessageQueue {
@@ -43,7 +70,7 @@ impl MessageQueue {
         let home = home::here()?;
         // What fails, fails now.
         home.selection()?;
-        let messages = Mutex::new(Some(VecDeque::new()));
+        let messages = Mutex::new(Some(Messages::default()));
         Ok(MessageQueue {
             window: Window { shared: Arc::new(Shared { home, messages }) },
             taken: Cell::new(0),
@@ -77,12 +104,31 @@ impl MessageQueue {
     }
 
     fn take(&self) -> Option<Message> {
-        let message = self.window.shared.lock().as_mut().and_then(VecDeque::pop_front)?;
+        let message = self.window.shared.lock().as_mut().and_then(Messages::pop)?;
         self.taken.set((self.taken.get() + 1) % LOOK_EVERY);
         if self.taken.get() == 0 {
             self.window.shared.home.look();
         }
         Some(message)
+    }
+}
+
+impl Public {
+    /// What a loop that is not this crate's can wait for in place of [`get`](Public::get): its descriptor is readable when
+    /// there is reason to look. Then `get` with a time-out of zero is asked until it finds nothing, and the rules of
+    /// [`Event::waitable`](crate::Event::waitable) hold. On Linux; on Windows such a loop waits for the thread's messages.
+    ///
+    /// # Errors
+    /// WSAEMFILE (10024) when no descriptor is left, WSAENOBUFS (10055).
+    pub fn waitable(&self) -> crate::Result<Waitable> {
+        let made = || {
+            let sys = event_select::Waitable::new()?;
+            if let Some(messages) = self.sys.window.shared.lock().as_mut() {
+                messages.beacons.add(&sys, !messages.waiting.is_empty());
+            }
+            Ok(Waitable::of(sys))
+        };
+        made().map_err(|code| Error::new("waitable", code))
     }
 }
 
@@ -99,10 +145,9 @@ impl Window {
         let mut messages = self.shared.lock();
         match &mut *messages {
             None => Err(ERROR_INVALID_WINDOW_HANDLE),
-            Some(waiting) if waiting.len() >= MESSAGES_MAX => Err(ERROR_NOT_ENOUGH_QUOTA),
-            Some(waiting) => {
-                waiting.push_back(Message::Posted { id, wparam, lparam });
-                let first = waiting.len() == 1;
+            Some(queue) if queue.waiting.len() >= MESSAGES_MAX => Err(ERROR_NOT_ENOUGH_QUOTA),
+            Some(queue) => {
+                let first = queue.push(Message::Posted { id, wparam, lparam });
                 drop(messages);
                 self.shared.wake(first);
                 Ok(())
@@ -113,9 +158,8 @@ impl Window {
     /// Posts a message of a socket, of which none is lost however many wait. A queue that is gone needs none.
     pub(super) fn tell(&self, message: Message) {
         let mut messages = self.shared.lock();
-        if let Some(waiting) = &mut *messages {
-            waiting.push_back(message);
-            let first = waiting.len() == 1;
+        if let Some(queue) = &mut *messages {
+            let first = queue.push(message);
             drop(messages);
             self.shared.wake(first);
         }
@@ -130,13 +174,13 @@ impl Shared {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Message>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Messages>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Socket {
-    pub(crate) fn async_select(&self, window: &Public, id: u32, mask: NetEvents) -> Result<()> {
+    pub(crate) fn async_select(&self, window: &PublicWindow, id: u32, mask: NetEvents) -> Result<()> {
         let window = &window.sys;
         self.core()?;
         if window.shared.lock().is_none() {

@@ -6,11 +6,14 @@
 
 mod claim;
 mod object;
+mod waitable;
 
 pub(crate) use self::claim::Claim;
 pub(crate) use self::object::Event;
+pub(crate) use self::waitable::Waitable;
 
 pub(in crate::sys::linux) use self::object::Object;
+pub(in crate::sys::linux) use self::waitable::Beacons;
 
 use self::claim::Claimed;
 use super::engine::home::{self, Home};

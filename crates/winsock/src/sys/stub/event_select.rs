@@ -22,7 +22,13 @@ impl Event {
     pub(crate) fn close(&self) -> Result<()> {
         Err(REFUSED)
     }
+    pub(crate) fn waitable(&self) -> Result<Waitable> {
+        Err(REFUSED)
+    }
 }
+
+/// What a foreign loop waits for. A column gives the public one the traits of its system, `AsFd` or `AsHandle`.
+pub(crate) struct Waitable;
 
 pub(crate) fn wait(
     _events: &[Public],

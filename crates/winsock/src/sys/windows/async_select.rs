@@ -1,12 +1,13 @@
 //! Message queues and their windows: message-only windows, and `WSAAsyncSelect`.
 
 use super::error::{Result, last_system_error};
+use super::os::dispatched;
 use super::os::selection::Selection;
 use super::os::time::milliseconds;
 use super::os::window::WindowObject;
 use super::socket::Socket;
 use super::startup::startup;
-use crate::async_select::{Message, Window as Public};
+use crate::async_select::{Message, MessageQueue as PublicQueue, Window as Public};
 use crate::event_select::NetEvents;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,11 +54,25 @@ impl MessageQueue {
         }
     }
 
+    /// What a foreign pump has dispatched was in the queue before what is there now.
     fn peek(&self) -> Option<MSG> {
+        if let Some(message) = dispatched::take(self.window.hwnd()) {
+            return Some(message);
+        }
         let mut message = MSG::default();
         // SAFETY: the message is ours; the window is this thread's, in which the queue stays.
         let found = unsafe { PeekMessageW(&mut message, self.window.hwnd(), 0, 0, PM_REMOVE) };
         (found != 0).then_some(message)
+    }
+}
+
+impl PublicQueue {
+    /// The window, an `HWND`, for a loop that is not this crate's. Such a loop waits for the messages of the thread, with
+    /// `MsgWaitForMultipleObjectsEx` and MWMO_INPUTAVAILABLE, or pumps them with `GetMessage`: then, and after each message
+    /// that it dispatches, [`get`](PublicQueue::get) with a time-out of zero is asked until it finds nothing. What a foreign
+    /// pump dispatches to this window is kept for `get`, in its place. On Windows; on Linux the queue has a descriptor.
+    pub fn hwnd(&self) -> *mut std::ffi::c_void {
+        self.sys.window.hwnd()
     }
 }
 

@@ -8,8 +8,11 @@ use super::os::time::milliseconds;
 use super::socket::Socket;
 use super::startup::startup;
 use crate::error::{ERROR_INVALID_PARAMETER, WSAEINVAL};
-use crate::event_select::{Event as Public, NetEvents, NetworkEvents, WAIT_EVENTS_MAX, Wait};
+use crate::event_select::{
+    Event as Public, NetEvents, NetworkEvents, WAIT_EVENTS_MAX, Wait, Waitable as PublicWaitable,
+};
 use crate::routine::Alertable;
+use std::os::windows::io::{AsHandle, AsRawHandle, BorrowedHandle, RawHandle};
 use std::sync::Arc;
 use std::time::Duration;
 use windows_sys::Win32::Foundation::{WAIT_FAILED, WAIT_IO_COMPLETION, WAIT_TIMEOUT};
@@ -38,8 +41,31 @@ impl Event {
         self.object.close()
     }
 
+    pub(crate) fn waitable(&self) -> Result<Waitable> {
+        self.object.open()?;
+        Ok(Waitable { object: self.object.clone() })
+    }
+
     pub(crate) fn object(&self) -> &Arc<EventObject> {
         &self.object
+    }
+}
+
+/// Keeps the handle open, also if the event is closed.
+pub(crate) struct Waitable {
+    object: Arc<EventObject>,
+}
+
+impl AsHandle for PublicWaitable {
+    fn as_handle(&self) -> BorrowedHandle<'_> {
+        // SAFETY: the object keeps its handle open, and the borrow keeps the object.
+        unsafe { BorrowedHandle::borrow_raw(self.as_raw_handle()) }
+    }
+}
+
+impl AsRawHandle for PublicWaitable {
+    fn as_raw_handle(&self) -> RawHandle {
+        self.sys.object.raw()
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) use self::here::{note_started, operates};
 use self::here::{MINE, MY_OPERATIONS};
 use super::super::error::{self, Result};
 use super::super::event_select::Claim;
+use super::super::os::epoll::Epoll;
 use super::super::os::poll::{POLLIN, look, poll, pollfd};
 use super::super::routine::Apcs;
 use super::channel::Sink;
@@ -23,7 +24,7 @@ use crate::overlapped::Completion;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// It computes, or is elsewhere.
@@ -45,8 +46,8 @@ pub(in crate::sys::linux) struct Home {
     bell: Condvar,
     operations: OnceLock<Arc<Domain>>,
     selection: OnceLock<Arc<Domain>>,
-    /// Held while a domain is made.
-    making: Mutex<()>,
+    /// The sets of foreign loops in which the domains are nested. Held while a domain is made.
+    making: Mutex<Vec<Weak<Epoll>>>,
     /// How the thread's wait for events stands.
     pub(in crate::sys::linux) claim: Claim,
     /// What its alertable waits run.
@@ -62,7 +63,7 @@ impl Home {
             bell: Condvar::new(),
             operations: OnceLock::new(),
             selection: OnceLock::new(),
-            making: Mutex::new(()),
+            making: Mutex::default(),
             claim: Claim::default(),
             apcs: Apcs::default(),
         });
@@ -92,11 +93,14 @@ impl Home {
         if let Some(domain) = place.get() {
             return Ok(domain.clone());
         }
-        let _making = lock(&self.making);
+        let making = lock(&self.making);
         if let Some(domain) = place.get() {
             return Ok(domain.clone());
         }
         let domain = make()?;
+        for set in making.iter().filter_map(Weak::upgrade) {
+            set.add_level(domain.as_fd(), 0).map_err(error::wsa)?;
+        }
         domain.belong(Arc::downgrade(self));
         // Whoever waits in the one is to hear of the other.
         let other = if ptr::eq(place, &self.operations) { &self.selection } else { &self.operations };
@@ -111,6 +115,17 @@ impl Home {
             self.wake();
         }
         Ok(domain)
+    }
+
+    /// From now on that set, in which nobody waits, is readable when the domains have something to tell.
+    pub(in crate::sys::linux) fn shine_through(&self, set: &Arc<Epoll>) -> Result<()> {
+        let mut making = lock(&self.making);
+        for domain in [self.operations.get(), self.selection.get()].into_iter().flatten() {
+            set.add_level(domain.as_fd(), 0).map_err(error::wsa)?;
+        }
+        making.retain(|set| set.strong_count() > 0);
+        making.push(Arc::downgrade(set));
+        Ok(())
     }
 
     /// Takes what has happened in the domains, without waiting.

@@ -6,6 +6,7 @@
 
 use super::super::engine::home::Home;
 use super::super::error::Result;
+use super::waitable::{Beacons, Waitable};
 use crate::error::ERROR_INVALID_HANDLE;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,7 +24,7 @@ impl Event {
             manual_reset,
             flags: AtomicU8::new(0),
             handles: AtomicUsize::new(1),
-            names: Mutex::default(),
+            waiters: Mutex::default(),
         })))
     }
 
@@ -37,6 +38,16 @@ impl Event {
 
     pub(crate) fn close(&self) -> Result<()> {
         self.0.close()
+    }
+
+    pub(crate) fn waitable(&self) -> Result<Waitable> {
+        let waitable = Waitable::new()?;
+        let mut waiters = self.0.waiters();
+        if self.0.is_closed() {
+            return Err(ERROR_INVALID_HANDLE);
+        }
+        waiters.beacons.add(&waitable, self.0.is_set());
+        Ok(waitable)
     }
 
     /// The event itself, for those who set it later: it may be closed by then.
@@ -63,10 +74,16 @@ impl Drop for Event {
 
 pub(in crate::sys::linux) struct Object {
     manual_reset: bool,
-    /// Changed under the lock of the names alone, read without it.
+    /// Changed under the lock of the waiters alone, read without it.
     flags: AtomicU8,
     handles: AtomicUsize,
-    names: Mutex<Vec<Name>>,
+    waiters: Mutex<Waiters>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    names: Vec<Name>,
+    beacons: Beacons,
 }
 
 struct Name {
@@ -93,10 +110,11 @@ impl Object {
     pub(in crate::sys::linux) fn set(&self) -> Result<()> {
         let (mut wake, mut all) = (Vec::new(), Vec::new());
         {
-            let mut names = self.names();
+            let mut waiters = self.waiters();
             if self.is_closed() {
                 return Err(ERROR_INVALID_HANDLE);
             }
+            let names = &mut waiters.names;
             // Set before the claims are looked at: a thread that arms its own meanwhile sees it.
             self.flags.fetch_or(SET, SeqCst);
             for at in 0..names.len() {
@@ -117,6 +135,7 @@ impl Object {
                     _ => {}
                 }
             }
+            waiters.beacons.show(self.is_set());
         }
         wake.iter().for_each(|home| home.wake());
         for home in all {
@@ -128,24 +147,26 @@ impl Object {
     }
 
     pub(in crate::sys::linux) fn reset(&self) -> Result<()> {
-        let _names = self.names();
+        let mut waiters = self.waiters();
         if self.is_closed() {
             return Err(ERROR_INVALID_HANDLE);
         }
-        self.flags.fetch_and(!SET, SeqCst);
+        self.unset(&mut waiters);
         Ok(())
     }
 
     fn close(&self) -> Result<()> {
         let mut wake = Vec::new();
         {
-            let names = self.names();
+            let mut waiters = self.waiters();
             if self.flags.fetch_or(CLOSED, SeqCst) & CLOSED != 0 {
                 return Err(ERROR_INVALID_HANDLE);
             }
+            // Who asks is told.
+            waiters.beacons.show(true);
             // Nobody may be waiting; whoever is, fails.
             let fails = |name: &&Name| name.home.claim.fail(name.place.is_none());
-            wake.extend(names.iter().filter(fails).map(|name| name.home.clone()));
+            wake.extend(waiters.names.iter().filter(fails).map(|name| name.home.clone()));
         }
         wake.iter().for_each(|home| home.wake());
         Ok(())
@@ -159,39 +180,45 @@ impl Object {
         if self.manual_reset {
             return true;
         }
-        let _names = self.names();
-        self.flags.fetch_and(!SET, SeqCst) & SET != 0
+        self.unset(&mut self.waiters())
+    }
+
+    /// Whether it was set until now.
+    fn unset(&self, waiters: &mut Waiters) -> bool {
+        let before = self.flags.fetch_and(!SET, SeqCst);
+        waiters.beacons.show(before & CLOSED != 0);
+        before & SET != 0
     }
 
     pub(super) fn add_name(&self, home: &Arc<Home>, place: usize) {
-        self.names().push(Name { home: home.clone(), place: Some(place) });
+        self.waiters().names.push(Name { home: home.clone(), place: Some(place) });
     }
 
     pub(super) fn remove_name(&self, home: &Arc<Home>, place: usize) {
-        self.names().retain(|name| name.place != Some(place) || !Arc::ptr_eq(&name.home, home));
+        self.waiters().names.retain(|name| name.place != Some(place) || !Arc::ptr_eq(&name.home, home));
     }
 
     pub(super) fn add_name_for_all(&self, home: &Arc<Home>) {
-        self.names().push(Name { home: home.clone(), place: None });
+        self.waiters().names.push(Name { home: home.clone(), place: None });
     }
 
     pub(super) fn remove_name_for_all(&self, home: &Arc<Home>) {
-        self.names().retain(|name| name.place.is_some() || !Arc::ptr_eq(&name.home, home));
+        self.waiters().names.retain(|name| name.place.is_some() || !Arc::ptr_eq(&name.home, home));
     }
 
-    fn names(&self) -> MutexGuard<'_, Vec<Name>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
+        self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Satisfies this thread's wait for all if all are set now, together; until then nothing is taken (EV-04).
 pub(super) fn try_all(home: &Home) -> bool {
     let all = home.claim.all();
-    let _locked: Vec<_> = all.iter().map(|object| object.names()).collect();
+    let mut locked: Vec<_> = all.iter().map(|object| object.waiters()).collect();
     let taken = all.iter().all(|object| object.is_set()) && home.claim.satisfy_all();
     if taken {
-        for object in all.iter().filter(|object| !object.manual_reset) {
-            object.flags.fetch_and(!SET, SeqCst);
+        for (object, waiters) in all.iter().zip(&mut locked).filter(|(object, _)| !object.manual_reset) {
+            object.unset(waiters);
         }
     }
     taken

@@ -4,6 +4,7 @@ pub(super) mod address;
 pub(super) mod apc;
 pub(super) mod block;
 pub(super) mod detour;
+pub(super) mod dispatched;
 pub(super) mod event;
 pub(super) mod extensions;
 mod gate;

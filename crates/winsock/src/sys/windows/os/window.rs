@@ -6,6 +6,7 @@
 //! registered any more gets a tombstone in the queue, and what comes before it belongs to the old socket (CL-05).
 
 use super::super::error::{Result, check_system, last_system_error};
+use super::dispatched;
 use super::handle::{Handle, lock};
 use super::selection::Registered;
 use crate::async_select::{MESSAGES_MAX, Message, WM_USER, WM_USER_MAX};
@@ -53,9 +54,8 @@ impl WindowObject {
         if own_message == 0 {
             return Err(ERROR_NOT_ENOUGH_MEMORY);
         }
-        // Any class will do: messages are taken out of the queue and never dispatched.
-        let (class, no_name, none) = (w!("STATIC"), std::ptr::null(), std::ptr::null_mut());
-        // SAFETY: a constant string and plain numbers.
+        let (class, no_name, none) = (dispatched::class()?, std::ptr::null(), std::ptr::null_mut());
+        // SAFETY: a class that was registered, and plain numbers.
         let hwnd = unsafe {
             CreateWindowExW(0, class, no_name, 0, 0, 0, 0, 0, HWND_MESSAGE, none, none, std::ptr::null())
         };
@@ -89,6 +89,8 @@ impl WindowObject {
         }
         // SAFETY: the window is this thread's, and nobody uses its value any more.
         unsafe { DestroyWindow(self.hwnd()) };
+        // The value may be given to another window.
+        while dispatched::take(self.hwnd()).is_some() {}
     }
 
     /// Posts a program's own message.
