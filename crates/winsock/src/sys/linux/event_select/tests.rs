@@ -1,7 +1,10 @@
+use super::super::os::poll::{POLLIN, poll, pollfd};
 use super::wait;
 use crate::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
-use crate::event_select::{Event, Wait};
+use crate::event_select::{Event, NetEvents, Wait};
 use crate::routine::{Alertable, ThreadHandle};
+use crate::socket::{Family, Kind, Socket};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::thread;
@@ -202,4 +205,36 @@ fn closing_an_event_of_an_earlier_wait_does_not_end_a_wait_for_all_of_others() {
         now[0].set().unwrap();
         assert_eq!(waiter.join().unwrap(), Ok(Wait::Index(0)));
     });
+}
+
+#[test]
+fn a_foreign_loop_hears_of_its_sockets_before_anybody_has_set_the_event() {
+    let (near, far) = pair();
+    let event = Event::new().unwrap();
+    let waitable = event.waitable().unwrap();
+    // The set in which the socket is comes after the waitable.
+    near.event_select(Some(&event), NetEvents::READ).unwrap();
+    let until = Instant::now() + Duration::from_secs(5);
+    loop {
+        far.send(b"ding").unwrap();
+        poll(&mut [pollfd { fd: waitable.as_raw_fd(), events: POLLIN, revents: 0 }], Some(until)).unwrap();
+        let by_itself = !event.sys.object().is_set();
+        assert_eq!(any(std::slice::from_ref(&event), SOON), Ok(Wait::Index(0)));
+        if by_itself {
+            return;
+        }
+        // The guard was quicker; so it always is where it alone looks after the sockets of such a thread.
+        assert!(Instant::now() < until, "the loop hears of nothing but the event");
+        near.enum_network_events(Some(&event)).unwrap();
+        near.recv(&mut [0; 16]).unwrap();
+    }
+}
+
+fn pair() -> (Socket, Socket) {
+    let listener = Socket::new(Family::V4, Kind::Stream).unwrap();
+    listener.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    let one = Socket::new(Family::V4, Kind::Stream).unwrap();
+    one.connect(listener.local_addr().unwrap()).unwrap();
+    (one, listener.accept().unwrap().0)
 }
