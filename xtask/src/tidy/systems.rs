@@ -1,7 +1,7 @@
 //! A difference between systems has one address: `crates/winsock/src/sys/mod.rs`.
 //!
-//! Tests ask `doorbell_winsock::backend()` while they run. A file of tests that has no meaning on another system says so
-//! for the whole file, in its first attribute: `#![cfg(target_os = "linux")]`; nothing finer is let through.
+//! Tests ask `doorbell_winsock::backend()` while they run. A file of tests, or of an example, that has no meaning on another
+//! system says so for the whole file, in its first attribute: `#![cfg(target_os = "linux")]`; nothing finer is let through.
 
 use super::Finding;
 use crate::lexer::{behind_brackets, words};
@@ -39,7 +39,7 @@ fn conditions(file: &File) -> Vec<Finding> {
             let system = ["target_os", "target_family", "target_vendor", "unix", "windows"]
                 .into_iter()
                 .find(|system| words(condition, system).next().is_some());
-            if let Some(system) = system.filter(|_| !is_for_a_whole_file_of_tests(file, at)) {
+            if let Some(system) = system.filter(|_| !is_for_a_whole_file(file, at)) {
                 let what = format!("a system is asked for ('{system}') outside {HOME}");
                 findings.push(Finding::at(file, at, what, REMEDY));
             }
@@ -51,8 +51,8 @@ fn conditions(file: &File) -> Vec<Finding> {
     findings
 }
 
-fn is_for_a_whole_file_of_tests(file: &File, at: usize) -> bool {
-    file.path.contains("/tests/") && file.code[..at].trim() == "#!["
+fn is_for_a_whole_file(file: &File, at: usize) -> bool {
+    (file.path.contains("/tests/") || file.path.contains("/examples/")) && file.code[..at].trim() == "#!["
 }
 
 /// Dependencies for one system belong to `winsock`; for tests they may stand elsewhere.
@@ -117,10 +117,11 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_asked_at_home_and_for_a_whole_file_of_tests() {
+    fn it_may_be_asked_at_home_and_for_a_whole_file() {
         assert_eq!(findings(HOME, "#[cfg(target_os = \"linux\")] mod linux;"), 0);
         let whole = "#![cfg(target_os = \"linux\")]\n//! Doc.\n";
         assert_eq!(findings("crates/cli/tests/linux.rs", whole), 0);
+        assert_eq!(findings("crates/winsock/examples/loop/linux.rs", whole), 0);
         assert_eq!(findings("crates/cli/tests/linux.rs", "fn f() {}\n#[cfg(unix)]\nfn g() {}"), 1);
         assert_eq!(findings("crates/cli/src/linux.rs", whole), 1);
     }

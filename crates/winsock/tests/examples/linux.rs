@@ -15,6 +15,7 @@ fn a_signal_ends_each_server_cleanly() {
         "overlapped_event",
         "overlapped_routine",
         "completion_port",
+        "foreign_poll",
     ] {
         for signal in [Signal::INT, Signal::TERM] {
             let mut server = Program::start(name);

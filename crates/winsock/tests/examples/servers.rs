@@ -49,6 +49,11 @@ fn completion_port() {
     echoes("completion_port");
 }
 
+#[test]
+fn foreign_poll() {
+    echoes("foreign_poll");
+}
+
 fn echoes(name: &str) {
     let server = Program::start(name);
     let address = server.address();
