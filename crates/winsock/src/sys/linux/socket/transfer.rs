@@ -10,7 +10,7 @@ use super::super::port::free_place;
 use super::super::routine;
 use super::Socket;
 use super::connect::std_address;
-use super::core::{Core, InUse};
+use super::core::Core;
 use super::shutdown::Sending;
 use crate::error::{
     WSAEAFNOSUPPORT, WSAECONNRESET, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN, WSAETIMEDOUT,
@@ -106,8 +106,11 @@ impl Socket {
     pub(crate) fn send(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
         let core = self.core()?;
         let call = core.enter()?;
+        // It ends when no lock of the selection is held any more.
+        let _sending = Sending::begin(core, &call);
+        // Asked after the count: either a shutdown waits for this send, or this send sees the shutdown.
         core.may_send()?;
-        network_events::sending(core, &call, buffer.len(), || core.send_on(&call, buffer, flags))
+        network_events::sending(core, &call, buffer.len(), || core.send_on(call.fd()?, buffer, flags))
     }
 
     pub(crate) fn send_to(&self, buffer: &[u8], to: &SocketAddr) -> Result<usize> {
@@ -130,11 +133,7 @@ impl Socket {
 }
 
 impl Core {
-    fn send_on(&self, call: &InUse<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
-        let fd = call.fd()?;
-        let _sending = Sending::begin(self, call);
-        // Asked after the count: either a shutdown waits for this send, or this send sees the shutdown.
-        self.may_send()?;
+    fn send_on(&self, fd: BorrowedFd<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
         self.behind(|core| core.queues.sends_queued())?;
         if buffer.is_empty() && self.kind == Kind::Stream {
             return Ok(0);
