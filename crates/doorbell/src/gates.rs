@@ -11,7 +11,11 @@ use doorbell_winsock::event_select::NetEvents;
 use doorbell_winsock::socket::{Socket, SocketId};
 use doorbell_winsock::{Error, Result};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long after an FD_ACCEPT that found nobody to look again. Windows and Linux would tell of the next client; Wine tells
+/// nothing more before an accept succeeds.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) struct Gates {
     core: Arc<Core>,
@@ -22,13 +26,20 @@ struct TellingGate {
     gate: Gate,
     /// FD_ACCEPT came, and was not answered by an accept.
     announced: bool,
+    /// It came, and nobody was there: when to look again.
+    doubtful: Option<Instant>,
     /// Who was accepted, but found no seat.
     waiting: Option<Newcomer>,
 }
 
 impl Gates {
     pub(crate) fn new(core: &Arc<Core>, listeners: Vec<Listener>) -> Gates {
-        let gate = |listener| TellingGate { gate: Gate::new(listener), announced: false, waiting: None };
+        let gate = |listener| TellingGate {
+            gate: Gate::new(listener),
+            announced: false,
+            doubtful: None,
+            waiting: None,
+        };
         Gates { core: core.clone(), gates: listeners.into_iter().map(gate).collect() }
     }
 
@@ -65,7 +76,7 @@ impl Gates {
     }
 
     /// When to [let in](Gates::let_in) next, if nothing comes: at the end of a rest, or at once when somebody who was
-    /// announced could come in now. At a full door there is no such time; it rings.
+    /// announced could come in now; some time after nobody was there who was announced. At a full door there is no such time; it rings.
     pub(crate) fn next_try(&self, now: Instant) -> Option<Instant> {
         self.gates.iter().filter_map(|gate| gate.next_try(&self.core, now)).min()
     }
@@ -81,7 +92,10 @@ impl Gates {
 impl TellingGate {
     fn next_try(&self, core: &Core, now: Instant) -> Option<Instant> {
         let at = self.gate.rests_until(core, now).unwrap_or(now);
-        (self.waiting.is_some() || self.announced && Place::is_free(core)).then_some(at)
+        if self.waiting.is_some() || self.announced && Place::is_free(core) {
+            return Some(at);
+        }
+        self.doubtful.map(|again| again.max(at)).filter(|_| Place::is_free(core))
     }
 
     fn next(&mut self, core: &Arc<Core>, now: Instant) -> Option<Newcomer> {
@@ -89,11 +103,12 @@ impl TellingGate {
             let rests = self.gate.rests_until(core, now).is_some();
             return if rests { None } else { self.waiting.take() };
         }
-        if !self.announced {
+        if !self.announced && self.doubtful.is_none_or(|again| now < again) {
             return None;
         }
         let at_door = self.gate.accept(core, now);
         self.announced = matches!(at_door, AtDoor::NotNow);
+        self.doubtful = matches!(at_door, AtDoor::Nobody).then(|| now + LOOK_AGAIN);
         if let AtDoor::Newcomer(newcomer) = at_door { Some(newcomer) } else { None }
     }
 }
