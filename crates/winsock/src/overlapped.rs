@@ -18,6 +18,7 @@ use crate::sys;
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Memory that an operation can own: one piece, or several for gather and scatter (BF-01).
 ///
@@ -192,10 +193,20 @@ impl Operation {
     }
 }
 
-/// Names one operation of its socket, for [`Socket::cancel`]; never reused on that socket.
+/// Names one operation, for [`Socket::cancel`]; never reused on its socket, and no other socket takes it for one of its
+/// own. Those of a socket are in the order of their starts.
 #[doc(alias = "LPOVERLAPPED")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OpId(pub(crate) u64);
+
+impl OpId {
+    /// What the names of one socket's operations are counted up from: room for 2^40 of them, and a start that only the
+    /// 2^24th socket after it has again.
+    pub(crate) fn origin() -> u64 {
+        static SOCKETS: AtomicU64 = AtomicU64::new(0);
+        SOCKETS.fetch_add(1, Ordering::Relaxed) << 40
+    }
+}
 
 /// What one system does for one start: the contract between this file and the columns.
 pub(crate) struct Request {

@@ -1,12 +1,12 @@
 //! CN: cancellation.
 
 use crate::harness::{
-    NOTHING, SETTLE, connecting, datagram, fails, families, listener, next_end, no_packet, pair, pair_of,
-    pattern, pending, port_with, promise, received, recv_exactly, recv_pending, recv_to_the_end, same_bytes,
-    started, stream,
+    NOTHING, SETTLE, arrived, becomes_set, connecting, datagram, event, fails, families, is_one_of, listener,
+    next_end, no_packet, pair, pair_of, pattern, pending, port_with, promise, received, recv_exactly,
+    recv_pending, recv_to_the_end, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{ERROR_NOT_FOUND, WSA_OPERATION_ABORTED};
-use doorbell_winsock::overlapped::ToPort;
+use doorbell_winsock::overlapped::{ToPort, ToPortAndEvent};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, Family, Socket};
 use std::collections::HashSet;
@@ -104,15 +104,30 @@ fn cn_03_an_operation_that_ended_cannot_be_cancelled() {
         for _ in 0..2 {
             fails(b.cancel(Some(id)), &[ERROR_NOT_FOUND]);
         }
-        // Nor is another one taken for it.
+        // Nor is another one taken for it, nor one of another socket.
         let next = recv_pending(&b, 4);
         fails(b.cancel(Some(id)), &[ERROR_NOT_FOUND]);
+        let (_c, d) = pair();
+        for _ in 0..3 {
+            let other = recv_pending(&d, 4);
+            assert!(other != id && other != next, "two operations of one name");
+            fails(b.cancel(Some(other)), &[ERROR_NOT_FOUND]);
+        }
         no_packet(&port);
         b.cancel(Some(next)).unwrap();
         let end = next_end(&port);
         assert_eq!(end.id(), next);
         cancelled(&end);
         fails(b.cancel(Some(next)), &[ERROR_NOT_FOUND]);
+        // It has ended when its packet is queued, not when that is taken.
+        a.send(b"y").unwrap();
+        arrived(&b, 1);
+        let done = event();
+        let id = started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&done)));
+        becomes_set(&done);
+        fails(b.cancel(Some(id)), &[ERROR_NOT_FOUND]);
+        fails(b.cancel(None), &[ERROR_NOT_FOUND]);
+        assert_eq!(received(next_end(&port)), b"y");
     });
 }
 
@@ -201,6 +216,12 @@ fn cn_05_a_cancelled_operation_ends_once_with_995() {
                 ];
                 for (key, (socket, id)) in starts.into_iter().enumerate() {
                     socket.cancel(Some(id)).unwrap();
+                    // Asked again it has ended, or is about to.
+                    for again in [socket.cancel(Some(id)), socket.cancel(None)] {
+                        if let Err(error) = again {
+                            is_one_of(error, &[ERROR_NOT_FOUND]);
+                        }
+                    }
                     let end = next_end(&port);
                     assert_eq!((end.id(), end.key()), (id, key + 1));
                     cancelled(&end);

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
-/// What a socket carries for its overlapped operations. Nothing but zeros until the first one.
+/// What a socket carries for its overlapped operations; no memory but this until the first one.
 #[derive(Default)]
 pub(crate) struct Queues {
     pub(super) lines: Mutex<Lines>,
@@ -79,7 +79,7 @@ impl Default for Lines {
             shutdown_after_sends: false,
             skip_on_success: false,
             starter: 0,
-            last_id: 0,
+            last_id: OpId::origin(),
             closed: false,
         }
     }

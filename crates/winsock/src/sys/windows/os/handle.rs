@@ -16,6 +16,7 @@ use super::gate::Gate;
 use super::queue::Association;
 use super::selection::{Registered, Selection};
 use crate::error::{ERROR_NOT_FOUND, WSAENOTCONN, WSAENOTSOCK};
+use crate::overlapped::OpId;
 use crate::socket::{Family, Kind};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -119,7 +120,7 @@ impl Handle {
             id,
             raw,
             gate: Gate::default(),
-            next_operation: AtomicU64::new(1),
+            next_operation: AtomicU64::new(OpId::origin() + 1),
             running: Mutex::default(),
             connection,
         }))
