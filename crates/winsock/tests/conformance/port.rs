@@ -1,20 +1,21 @@
 //! CP: completion ports and their sockets. The queue of packets, which threads are released and how many at a time,
-//! and operations that have an event, stand in files of their own below.
+//! operations that have an event, and closing stand in files of their own below.
 
+mod close;
 mod event;
 mod queue;
 mod release;
 
 use crate::harness::{
-    NOTHING, SOON, arrived, becomes_set, datagram, event, fails, families, in_time, listener, next_end,
-    next_posted, no_packet, pair, pair_of, pattern, pending, port_with, promise, quiet, received,
-    recv_exactly, recv_pending, refused, reset, same_bytes, started, stream,
+    NOTHING, SOON, arrived, datagram, fails, families, listener, next_end, next_posted, no_packet, pair,
+    pair_of, pattern, pending, port_with, promise, readable, received, recv_exactly, recv_pending, refused,
+    reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT,
-    WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
+    WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
 };
-use doorbell_winsock::overlapped::{ToPort, ToPortAndEvent};
+use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, CompletionPort, Family, Packet, Shutdown, Socket, Started};
@@ -83,6 +84,23 @@ fn cp_02_a_socket_is_associated_once() {
         let closed = stream(Family::V4);
         closed.close().unwrap();
         fails(other.associate(&closed, 5), &[WSAENOTSOCK, ERROR_INVALID_HANDLE]);
+        // A port that is closed takes no socket, and does not spoil it for others.
+        let (a, b) = pair();
+        one.close().unwrap();
+        fails(one.associate(&b, 6), &[ERROR_INVALID_HANDLE]);
+        // Of many at once one is the first.
+        let racers: Vec<_> = (0..8)
+            .map(|key| {
+                let (port, b) = (other.clone(), b.clone());
+                thread::spawn(move || port.associate(&b, key).map(|()| key))
+            })
+            .collect();
+        let outcomes: Vec<_> = racers.into_iter().map(|t| t.join().unwrap()).collect();
+        let winners: Vec<_> = outcomes.iter().flatten().copied().collect();
+        assert_eq!(winners.len(), 1, "{outcomes:?}");
+        recv_pending(&b, 4);
+        a.send(b"x").unwrap();
+        assert_eq!(next_end(&other).key(), winners[0]);
     });
 }
 
@@ -102,6 +120,27 @@ fn cp_03_an_operation_that_succeeds_at_once_posts_a_packet() {
                     assert_eq!((end.id(), end.key(), end.result()), (id, key, Ok(1)));
                 }
             }
+            // Accepts and datagrams as well, and an end of 0 bytes.
+            let (listener, address) = listener(family);
+            let (d, d_name) = datagram(family);
+            port.associate(&listener, 3).unwrap();
+            port.associate(&d, 4).unwrap();
+            let client = stream(family);
+            client.connect(address).unwrap();
+            readable(&listener);
+            started(listener.accept_ex(&Socket::for_accept(family).unwrap(), NOTHING, ToPort));
+            let end = next_end(&port);
+            assert_eq!((end.key(), end.result()), (3, Ok(0)));
+            started(d.send_to_overlapped(b"xyz".to_vec(), d_name, ToPort));
+            assert_eq!(next_end(&port).result(), Ok(3));
+            readable(&d);
+            started(d.recv_from_overlapped(vec![0; 8], Flags::NONE, ToPort));
+            let end = next_end(&port);
+            assert_eq!((end.key(), end.result()), (4, Ok(3)));
+            a.shutdown(Shutdown::Send).unwrap();
+            readable(&b);
+            started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
+            assert_eq!(next_end(&port).result(), Ok(0));
             no_packet(&port);
         }
     });
@@ -170,6 +209,18 @@ fn cp_06_a_failed_operation_is_a_packet_and_no_packet_is_an_error() {
             other => panic!("{other:?}"),
         }
         fails(port.get(Some(Duration::ZERO)), &[WAIT_TIMEOUT]);
+        // Times that no clock measures: shorter than its tick, and beyond its end.
+        fails(port.get(Some(Duration::from_nanos(1))), &[WAIT_TIMEOUT]);
+        for endless in [None, Some(Duration::MAX), Some(Duration::from_millis(u64::from(u32::MAX)))] {
+            let waiter = {
+                let port = port.clone();
+                thread::spawn(move || port.get(endless).map(|packet| packet.key()))
+            };
+            thread::sleep(Duration::from_millis(50));
+            assert!(!waiter.is_finished(), "{endless:?} was over at once");
+            port.post(0, 9, 0).unwrap();
+            assert_eq!(waiter.join().unwrap(), Ok(9));
+        }
     });
 }
 
@@ -238,24 +289,6 @@ fn cp_10_in_skip_mode_success_at_once_posts_nothing_and_the_rest_does() {
         arrived(&d, 1);
         started(d.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
         assert_eq!(next_end(&port).key(), 3);
-        no_packet(&port);
-    });
-}
-
-// D GetQueuedCompletionStatus: closing a socket does not take back what is queued.
-#[test]
-fn cp_25_a_queued_packet_outlives_its_socket() {
-    promise(|| {
-        let (a, b) = pair();
-        let port = port_with(&[(&b, 77)]);
-        a.send(b"x").unwrap();
-        arrived(&b, 1);
-        let id = started(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
-        thread::sleep(Duration::from_millis(20));
-        b.close().unwrap();
-        let end = next_end(&port);
-        assert_eq!((end.id(), end.key()), (id, 77));
-        assert_eq!(received(end), b"x");
         no_packet(&port);
     });
 }
@@ -421,107 +454,5 @@ fn cp_29_buffer_and_count_are_visible_to_the_thread_that_gets_the_packet() {
         drop(told);
         port.close().unwrap();
         checker.join().unwrap();
-    });
-}
-
-// D I/O Completion Ports: what the packet says is final however late it is taken, whatever became of its socket.
-#[test]
-fn cp_30_the_result_is_taken_from_the_packet_however_late() {
-    promise(|| {
-        let (a, b) = pair();
-        let (c, d) = pair();
-        let port = port_with(&[(&a, 1), (&b, 2), (&d, 3)]);
-        // One that ends at once, one that pends and is filled, one that is cancelled; then their sockets do other things.
-        a.send(b"first").unwrap();
-        arrived(&b, 5);
-        let mut ids = vec![started(b.recv_overlapped(vec![0; 8], Flags::NONE, ToPort))];
-        let done = event();
-        ids.push(pending(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&done))));
-        ids.push(recv_pending(&b, 4));
-        a.send(b"next").unwrap();
-        becomes_set(&done);
-        b.cancel(Some(ids[2])).unwrap();
-        let sent = started(b.send_overlapped(b"answer".to_vec(), ToPort));
-        assert_eq!(recv_exactly(&a, 6), b"answer");
-        let other = pending(d.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&done)));
-        reset(&c);
-        becomes_set(&done);
-        for socket in [b, a, d] {
-            socket.close().unwrap();
-        }
-        let outcomes = thread::spawn(move || {
-            let mut ends: Vec<_> = (0..5).map(|_| next_end(&port)).collect();
-            no_packet(&port);
-            ends.sort_by_key(|end| (end.key(), end.id()));
-            ends.iter_mut()
-                .map(|end| (end.id(), end.result().map_err(|e| e.code()), end.take_buffer()))
-                .collect()
-        });
-        let outcomes: Vec<(_, _, Option<Vec<u8>>)> = outcomes.join().unwrap();
-        let text = |text: &[u8], len| {
-            let mut buffer = text.to_vec();
-            buffer.resize(len, 0);
-            Some(buffer)
-        };
-        assert_eq!(
-            outcomes,
-            [
-                (ids[0], Ok(5), text(b"first", 8)),
-                (ids[1], Ok(4), text(b"next", 4)),
-                (ids[2], Err(WSA_OPERATION_ABORTED), text(b"", 4)),
-                (sent, Ok(6), text(b"answer", 6)),
-                (other, Err(WSAECONNRESET), text(b"", 4)),
-            ]
-        );
-    });
-}
-
-// W test_completion_port.
-#[test]
-fn cp_31_closing_a_socket_with_nothing_pending_posts_nothing() {
-    promise(|| {
-        let (a, b) = pair();
-        let fresh = stream(Family::V4);
-        let (listener, _) = listener(Family::V4);
-        let port = port_with(&[(&b, 1), (&fresh, 2), (&listener, 3)]);
-        recv_pending(&b, 4);
-        a.send(b"x").unwrap();
-        next_end(&port);
-        for socket in [&b, &fresh, &listener] {
-            socket.close().unwrap();
-        }
-        no_packet(&port);
-    });
-}
-
-// P8; D CloseHandle.
-#[test]
-fn cp_32_closing_the_port_does_not_disturb_its_sockets() {
-    promise(|| {
-        let (a, b) = pair();
-        let (c, d) = pair();
-        let port = port_with(&[(&b, 1), (&d, 2)]);
-        recv_pending(&b, 3);
-        port.close().unwrap();
-        // One with nothing pending is as before; so is the sending side of the other.
-        c.send(b"x").unwrap();
-        assert_eq!(recv_exactly(&d, 1), b"x");
-        b.send(b"y").unwrap();
-        assert_eq!(recv_exactly(&a, 1), b"y");
-        // The first three bytes may go to the operation that pends.
-        a.send(b"abcdef").unwrap();
-        let rest = in_time({
-            let b = b.clone();
-            move || {
-                let mut got = vec![0; 6];
-                let len = b.recv(&mut got).unwrap();
-                got.truncate(len);
-                got
-            }
-        });
-        assert!(b"abcdef".ends_with(&rest) || b"abcdef".starts_with(&rest), "{rest:?}");
-        quiet(&a);
-        b.close().unwrap();
-        assert_eq!(a.recv(&mut [0; 4]).map_err(|e| e.code()), Ok(0));
     });
 }
