@@ -9,10 +9,10 @@ use crate::harness::{
     promise, received, recv_exactly, reset, within,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET};
-use doorbell_winsock::overlapped::{Operation, Routed, ToRoutine};
+use doorbell_winsock::overlapped::{Operation, Routed, ToEvent, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Completion, Result, Socket, Wait, wait_all, wait_any};
+use doorbell_winsock::{Completion, Result, Shutdown, Socket, Wait, wait_all, wait_any};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -251,6 +251,42 @@ fn cr_07_a_routine_is_given_error_count_and_operation() {
     });
 }
 
+// D WSARecv: hEvent is ignored where there is a routine. An event of the same socket knows nothing of it, neither one that
+// told of an operation before nor one that another operation waits with.
+#[test]
+fn cr_08_an_operation_told_by_routine_sets_no_event() {
+    promise(|| {
+        let (a, b) = pair();
+        let (spent, waiting) = (event(), event());
+        let ran = Ran::default();
+        // 1. An event that told of a receive of this socket.
+        a.send(b"1").unwrap();
+        b.recv_overlapped(vec![0; 4], Flags::NONE, ToEvent(&spent)).unwrap().take();
+        spent.reset().unwrap();
+        // 2. The routine's receive, and behind it one that waits with an event: each end is told its own way.
+        ran.receive(&b, 1);
+        let behind = b.recv_overlapped(vec![0; 4], Flags::NONE, ToEvent(&waiting)).unwrap();
+        a.send(b"2").unwrap();
+        until(&ran, 1);
+        assert_eq!(ran.only().result(), Ok(1));
+        assert_eq!((is_set(&spent), is_set(&waiting)), (false, false));
+        a.send(b"3").unwrap();
+        assert_eq!(behind.wait(), Ok(1));
+        assert!(is_set(&waiting));
+        // 3. Nor does a failure, an end at once, or a cancel.
+        waiting.reset().unwrap();
+        ran.receive(&b, 4);
+        b.cancel(None).unwrap();
+        a.send(b"4").unwrap();
+        arrived(&b, 1);
+        ran.receive(&b, 4);
+        a.close().unwrap();
+        ran.receive(&b, 4);
+        until(&ran, 3);
+        assert_eq!((is_set(&spent), is_set(&waiting)), (false, false));
+    });
+}
+
 /// Receives byte after byte, each in the routine of the one before.
 fn chain(
     socket: Socket,
@@ -299,6 +335,40 @@ fn cr_09_a_routine_starts_the_next_operation_and_none_runs_inside_another() {
             assert!(within(SOON, || alertably(SETTLE).is_ok() && got.borrow().len() > len));
         }
         assert_eq!(got.borrow()[100..], text[..10]);
+    });
+}
+
+// P8; D WSARecv: pending or started afterwards, once or again, each direction for itself.
+#[test]
+fn cr_14_the_end_is_no_error_and_no_bytes_and_a_reset_is_wsaeconnreset() {
+    promise(|| {
+        for resets in [false, true] {
+            let (a, b) = pair();
+            let (_c, d) = pair();
+            let ran = Ran::default();
+            let mut ids = vec![ran.receive(&b, 4).id, ran.receive(&b, 0).id, ran.receive(&b, 4).id];
+            let undisturbed = ran.receive(&d, 4).id;
+            if resets {
+                reset(&a)
+            } else {
+                a.shutdown(Shutdown::Send).unwrap()
+            }
+            until(&ran, 3);
+            if !resets {
+                // The end stays, and the other direction goes on.
+                ids.extend([ran.receive(&b, 4).id, ran.send(&b, b"still there").id]);
+                until(&ran, 5);
+                assert_eq!(recv_exactly(&a, 11), b"still there");
+            }
+            let ends = ran.0.take();
+            assert_eq!(ends.iter().map(Completion::id).collect::<HashSet<_>>(), ids.into_iter().collect());
+            assert!(ends.iter().all(|end| end.id() != undisturbed));
+            for end in ends.iter().filter(|end| end.operation() == Operation::Receive) {
+                let outcome = end.result().map_err(|error| error.code());
+                assert_eq!((outcome, end.bytes()), (if resets { Err(WSAECONNRESET) } else { Ok(0) }, 0));
+            }
+            assert_eq!(alertably(SILENCE), Ok(Wait::TimedOut), "it was told twice, or of another socket");
+        }
     });
 }
 

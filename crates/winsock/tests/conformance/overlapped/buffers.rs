@@ -6,9 +6,10 @@ use crate::harness::{
     reset, same_bytes, started, stream, within,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK};
-use doorbell_winsock::overlapped::ToPort;
+use doorbell_winsock::overlapped::{OpId, ToPort};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, CompletionPort, Packet, Shutdown, Started};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -97,6 +98,64 @@ fn bf_03_a_list_of_one_empty_buffer_is_fine() {
         a.send(b"x").unwrap();
         assert_eq!(next_end(&port).result(), Ok(0));
         assert_eq!(recv_exactly(&b, 1), b"x");
+    });
+}
+
+// D WSARecv, WSASend: the descriptors of the pieces are the call's, the pieces the operation's. Whoever keeps the list where
+// the caller had it reads here what others have written over it.
+#[test]
+fn bf_04_the_list_of_pieces_may_be_gone_right_after_the_call() {
+    // The list of the pieces comes and goes with this frame, and both its place and the heap's are written over.
+    #[inline(never)]
+    fn write_over(rounds: usize) -> usize {
+        let stack = [rounds; 2048];
+        let heap: Vec<Vec<usize>> = (1..40).map(|size| vec![rounds; size * 2]).collect();
+        std::hint::black_box(&stack).len() + std::hint::black_box(&heap).len()
+    }
+    promise(|| {
+        let (a, b) = pair();
+        let port = port_with(&[(&a, 1), (&b, 2)]);
+        for socket in [&a, &b] {
+            socket.set_send_buffer(16384).unwrap();
+            socket.set_recv_buffer(16384).unwrap();
+        }
+        // Several receives and sends, so that all but the first wait behind others for their turn.
+        let rooms: Vec<Vec<usize>> = vec![vec![5, 0, 70_000, 1], vec![1; 90], vec![200_000, 3]];
+        let total: usize = rooms.iter().flatten().sum();
+        let mut receives = VecDeque::new();
+        for room in &rooms {
+            let pieces: Vec<Vec<u8>> = room.iter().map(|len| vec![0; *len]).collect();
+            receives.push_back(pending(b.recv_overlapped(pieces, Flags::NONE, ToPort)));
+            write_over(total);
+        }
+        let bytes = pattern(total, 7);
+        let parts: Vec<&[u8]> = bytes.chunks(total / 3 + 1).collect();
+        for part in &parts {
+            let pieces: Vec<Vec<u8>> = part.chunks(11_111).map(<[u8]>::to_vec).collect();
+            started(a.send_overlapped(pieces, ToPort));
+            write_over(total);
+        }
+        let (mut got, mut sent) = (Vec::new(), Vec::new());
+        let mut hear = |receives: &mut VecDeque<OpId>, got: &mut Vec<u8>| {
+            let mut end = next_end(&port);
+            let count = end.result().unwrap();
+            if end.key() == 1 {
+                sent.push(count);
+            } else {
+                assert_eq!(Some(end.id()), receives.pop_front(), "out of order");
+                let pieces: Vec<Vec<u8>> = end.take_buffer().unwrap();
+                got.extend_from_slice(&pieces.concat()[..count]);
+            }
+            sent.len()
+        };
+        while !receives.is_empty() {
+            hear(&mut receives, &mut got);
+        }
+        // What did not fit the receives is still on its way.
+        got.extend(recv_exactly(&b, total - got.len()));
+        same_bytes(&got, &bytes);
+        while hear(&mut receives, &mut got) < parts.len() {}
+        assert_eq!(sent, parts.iter().map(|part| part.len()).collect::<Vec<_>>());
     });
 }
 
