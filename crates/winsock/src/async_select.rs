@@ -4,6 +4,34 @@
 //! socket that is registered with a window posts one message for each network event (AS-01), once until the call that
 //! consumes it, as in [`event_select`](crate::event_select). The thread takes the messages in the order in which they
 //! were posted, sockets' and others' mixed (AS-10). On Windows the window is a message-only window.
+//!
+//! ```
+//! use doorbell_winsock::async_select::WM_USER;
+//! use doorbell_winsock::{Message, MessageQueue, NetEvents};
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//! use std::ops::ControlFlow;
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! # listener.bind(([127, 0, 0, 1], 0).into())?;
+//! # listener.listen(1)?;
+//! let queue = MessageQueue::new()?;
+//! listener.async_select(&queue.window(), WM_USER, NetEvents::ACCEPT)?;
+//! # let client = Socket::new(Family::V4, Kind::Stream)?;
+//! # client.connect(listener.local_addr()?)?;
+//!
+//! queue.run(|message| match message {
+//!     Message::Socket { event: NetEvents::ACCEPT, error: 0, .. } => {
+//!         let (_socket, _) = listener.accept().expect("somebody is there");
+//!         ControlFlow::Break(())
+//!     }
+//!     _ => ControlFlow::Continue(()),
+//! })
+//! # }
+//! ```
+//!
+//! A loop that is not this crate's can wait for a queue: on Linux for the descriptor that `MessageQueue::waitable` gives, on
+//! Windows for the messages of the thread, whose window `MessageQueue::hwnd` names.
 
 use crate::error::{Error, Result};
 use crate::event_select::NetEvents;
@@ -14,16 +42,18 @@ use std::marker::PhantomData;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// The first message id that is a program's own; those below are the system's.
+/// The first message id that is a program's own (0x0400); those below are the system's.
+#[doc(alias = "WM_APP")]
 pub const WM_USER: u32 = 0x0400;
 
-/// The last message id that is a program's own.
+/// The last message id that is a program's own (0xbfff).
 pub const WM_USER_MAX: u32 = 0xbfff;
 
 /// As many messages as may wait in a queue before [`Window::post`] is refused: the default of Windows, kept everywhere.
 pub const MESSAGES_MAX: usize = 10_000;
 
 /// What a window is told.
+#[doc(alias = "MSG")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A network event of a socket.
@@ -32,9 +62,11 @@ pub enum Message {
         id: u32,
         /// Which socket. It may be closed by now (AS-07, AS-11).
         socket: SocketId,
-        /// Exactly one event.
+        /// Exactly one event (AS-01).
+        #[doc(alias = "WSAGETSELECTEVENT")]
         event: NetEvents,
         /// A Winsock code, 0 for none.
+        #[doc(alias = "WSAGETSELECTERROR")]
         error: i32,
     },
     /// What somebody posted, as it was posted.
@@ -48,7 +80,8 @@ pub enum Message {
     },
 }
 
-/// A queue of messages, of the thread that made it. Its drop destroys its window.
+/// A queue of messages, of the thread that made it, where it stays. Its drop destroys its window: what waits is lost, and
+/// sockets that are registered with it are told no more.
 pub struct MessageQueue {
     pub(crate) sys: sys::async_select::MessageQueue,
     /// It stays in its thread.
@@ -66,7 +99,7 @@ impl MessageQueue {
         Ok(MessageQueue { sys, _thread: PhantomData })
     }
 
-    /// The window, by which others reach this queue.
+    /// The window, by which others reach this queue. The same one each time.
     pub fn window(&self) -> Window {
         Window { sys: self.sys.window() }
     }
@@ -83,11 +116,13 @@ impl MessageQueue {
         self.sys.get(timeout).map_err(|code| Error::new("get_message", code))
     }
 
-    /// The pump: takes one message after the other and hands it to the window's procedure, until that breaks.
+    /// The pump: blocks, takes one message after the other and hands it to the window's procedure, until that breaks.
     ///
     /// # Errors
     /// As [`get`](MessageQueue::get).
     #[doc(alias = "DispatchMessage")]
+    #[doc(alias = "PostQuitMessage")]
+    #[doc(alias = "WNDPROC")]
     pub fn run(&self, mut procedure: impl FnMut(Message) -> ControlFlow<()>) -> Result<()> {
         loop {
             if let Some(message) = self.get(None)? {
@@ -105,7 +140,7 @@ impl fmt::Debug for MessageQueue {
     }
 }
 
-/// Reaches a queue from any thread. Clones are the same window; it outlives its queue, and then refuses.
+/// Reaches a queue from any thread: `Send` and `Sync`. Clones are the same window; it outlives its queue, and then refuses.
 #[doc(alias = "HWND")]
 #[derive(Clone)]
 pub struct Window {
@@ -139,7 +174,7 @@ impl Socket {
     /// was before (AS-06). An empty mask ends it; what is queued is still delivered (AS-03). Does not block; any thread.
     ///
     /// # Errors
-    /// WSAENOTSOCK (10038); WSAEINVAL (10022) when the queue of the window is gone (AS-15); ERROR_INVALID_PARAMETER (87) for
+    /// WSAENOTSOCK (10038) when closed; WSAEINVAL (10022) when the queue of the window is gone (AS-15); ERROR_INVALID_PARAMETER (87) for
     /// an id that is not the program's own.
     #[doc(alias = "WSAAsyncSelect")]
     pub fn async_select(&self, window: &Window, id: u32, mask: NetEvents) -> Result<()> {

@@ -2,6 +2,25 @@
 //!
 //! A Linux errno never shows: the Linux column turns it into the Winsock code of the same meaning. An [`Error`]
 //! knows which call failed and prints as `recv: WSAECONNRESET (10054): the peer reset the connection`.
+//!
+//! Plain calls, [`Op::result`](crate::overlapped::Op::result) and [`Completion::result`](crate::Completion::result) say
+//! Winsock's codes. [`Completion::system_code`](crate::Completion::system_code) says what Win32 says of the same failure: 64 for
+//! 10054, 1225 for 10061, 234 for 10040; 995 is the same in both (ER-02).
+//!
+//! ```
+//! use doorbell_winsock::error::WSAENOTCONN;
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let socket = Socket::new(Family::V4, Kind::Stream)?;
+//! let error = socket.send(b"ding dong").unwrap_err();
+//! assert_eq!((error.call(), error.code()), ("send", WSAENOTCONN));
+//! assert_eq!(error.to_string(), "send: WSAENOTCONN (10057): the socket is not connected");
+//! // For whoever wants the standard library's.
+//! assert_eq!(std::io::Error::from(error).kind(), std::io::ErrorKind::NotConnected);
+//! # Ok(())
+//! # }
+//! ```
 
 use std::fmt;
 use std::io;

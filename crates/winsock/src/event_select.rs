@@ -4,6 +4,31 @@
 //! that consumes it: a receive re-arms FD_READ, an accept FD_ACCEPT, a send that found no room FD_WRITE (NE-01, NE-06,
 //! NE-08). The event object says no more than that the record is worth a look (ES-01). Events also serve overlapped
 //! operations, and any thread may set and await them.
+//!
+//! ```
+//! use doorbell_winsock::routine::Alertable;
+//! use doorbell_winsock::{Event, NetEvents, Wait, wait_any};
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! # listener.bind(([127, 0, 0, 1], 0).into())?;
+//! # listener.listen(1)?;
+//! let event = Event::new()?;
+//! listener.event_select(Some(&event), NetEvents::ACCEPT)?;
+//! # let client = Socket::new(Family::V4, Kind::Stream)?;
+//! # client.connect(listener.local_addr()?)?;
+//!
+//! // The wait says which event, the record says what: it is taken, and the event reset, in one step.
+//! let events = [event];
+//! assert_eq!(wait_any(&events, None, Alertable::No)?, Wait::Index(0));
+//! let record = listener.enum_network_events(Some(&events[0]))?;
+//! assert!(record.contains(NetEvents::ACCEPT));
+//! assert_eq!(record.error(NetEvents::ACCEPT), 0);
+//! let (_socket, _) = listener.accept()?;
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::error::{Error, Result};
 use crate::routine::Alertable;
@@ -18,7 +43,7 @@ use std::time::Duration;
 #[doc(alias = "WSA_MAXIMUM_WAIT_EVENTS")]
 pub const WAIT_EVENTS_MAX: usize = 64;
 
-/// An event object: set or unset, waited for by any thread. Clones are the same handle; the drop of the last closes it.
+/// An event object: set or unset, waited for by any thread; see [`wait_any`]. Clones are the same handle; the drop of the last closes it.
 #[doc(alias = "WSAEVENT")]
 #[derive(Clone)]
 pub struct Event {
@@ -31,6 +56,7 @@ impl Event {
     /// # Errors
     /// ERROR_NOT_ENOUGH_MEMORY (8).
     #[doc(alias = "WSACreateEvent")]
+    #[doc(alias = "CreateEvent")]
     pub fn new() -> Result<Event> {
         Event::make(true)
     }
@@ -50,6 +76,7 @@ impl Event {
     /// # Errors
     /// ERROR_INVALID_HANDLE (6) when closed (EV-06).
     #[doc(alias = "WSASetEvent")]
+    #[doc(alias = "SetEvent")]
     pub fn set(&self) -> Result<()> {
         self.sys.set().map_err(|code| Error::new("set_event", code))
     }
@@ -59,11 +86,13 @@ impl Event {
     /// # Errors
     /// As [`set`](Event::set).
     #[doc(alias = "WSAResetEvent")]
+    #[doc(alias = "ResetEvent")]
     pub fn reset(&self) -> Result<()> {
         self.sys.reset().map_err(|code| Error::new("reset_event", code))
     }
 
-    /// Closes it for all clones. Nobody may be waiting for it.
+    /// Closes it for all clones; the drop of the last one closes it too. Does not block. Nobody should be waiting for it:
+    /// who is, may fail with 6.
     ///
     /// # Errors
     /// ERROR_INVALID_HANDLE (6) when closed already.
@@ -137,15 +166,19 @@ pub enum Wait {
 
 /// Waits until one of 1 to 64 events is set, for at most `timeout` (`None` for ever). An event that is set already wins
 /// over queued routines (CR-10); an auto-reset event that ends the wait is unset by it, no other is changed (EV-03).
+/// Blocks, unless the time-out is zero; any thread, and as many as like for one event.
 ///
 /// # Errors
 /// ERROR_INVALID_PARAMETER (87) for none or more than 64 (LI-01), ERROR_INVALID_HANDLE (6) when one is closed (EV-06).
 #[doc(alias = "WSAWaitForMultipleEvents")]
+#[doc(alias = "WaitForMultipleObjectsEx")]
+#[doc(alias = "WaitForSingleObject")]
 pub fn wait_any(events: &[Event], timeout: Option<Duration>, alertable: Alertable) -> Result<Wait> {
     wait(events, false, timeout, alertable)
 }
 
-/// Waits until all of 1 to 64 events are set together; until then none is changed (EV-04).
+/// Waits until all of 1 to 64 events are set together; until then none is changed (EV-04), and then each auto-reset one
+/// is unset. Else as [`wait_any`].
 ///
 /// # Errors
 /// As [`wait_any`]; ERROR_INVALID_PARAMETER (87) also when one stands there twice (EV-07).
@@ -166,22 +199,23 @@ pub struct NetEvents(u16);
 impl NetEvents {
     /// None.
     pub const NONE: NetEvents = NetEvents(0);
-    /// There is something to receive.
+    /// There is something to receive. Once until a receive (NE-01); the peer's end is none (NE-05).
     #[doc(alias = "FD_READ")]
     pub const READ: NetEvents = NetEvents(1);
-    /// There is room to send, after there was none, or for the first time.
+    /// There is room to send: once for a new connection, and again after a send that found none (NE-06).
     #[doc(alias = "FD_WRITE")]
     pub const WRITE: NetEvents = NetEvents(2);
-    /// There is urgent data.
+    /// There is urgent data, unless that is left in the stream (NE-20).
     #[doc(alias = "FD_OOB")]
     pub const OOB: NetEvents = NetEvents(4);
-    /// There is a connection to accept.
+    /// There is a connection to accept. Once until an accept (NE-08).
     #[doc(alias = "FD_ACCEPT")]
     pub const ACCEPT: NetEvents = NetEvents(8);
-    /// The outcome of a connect is known.
+    /// The outcome of a connect is known; its code says which (NE-12).
     #[doc(alias = "FD_CONNECT")]
     pub const CONNECT: NetEvents = NetEvents(16);
-    /// The peer finished, or the connection broke.
+    /// The peer finished, or the connection broke: its code says which (NE-15). Once a connection (NE-13), and there may be
+    /// something to receive before it (NE-14).
     #[doc(alias = "FD_CLOSE")]
     pub const CLOSE: NetEvents = NetEvents(32);
     /// All six.

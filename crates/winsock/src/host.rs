@@ -60,6 +60,10 @@ pub enum Signal {
 }
 
 /// From now on Ctrl-C and its like no longer end the process but are told by [`Signals::wait`].
+///
+/// A server gives it to a thread that waits there and then does what ends the server's own wait: sets an event, posts a
+/// message or a packet, closes a socket.
+#[doc(alias = "SetConsoleCtrlHandler")]
 #[derive(Debug)]
 pub struct Signals {
     sys: sys::host::Signals,
@@ -74,7 +78,7 @@ impl Signals {
         sys::host::Signals::install().map(|sys| Signals { sys })
     }
 
-    /// Blocks until the next signal comes.
+    /// Blocks until the next signal comes. Not alertable.
     pub fn wait(&self) -> Signal {
         self.sys.wait()
     }

@@ -10,6 +10,35 @@
 //!
 //! An operation goes on while the thread that started it computes or sleeps (OV-07). When that thread ends, those that are
 //! told by an event or a routine end with 995 (OV-15, CR-20); those that are told by a port alone go on (CP-28).
+//!
+//! ```
+//! use doorbell_winsock::Event;
+//! use doorbell_winsock::overlapped::ToEvent;
+//! use doorbell_winsock::socket::Flags;
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! # listener.bind(([127, 0, 0, 1], 0).into())?;
+//! # listener.listen(1)?;
+//! # let client = Socket::new(Family::V4, Kind::Stream)?;
+//! # client.connect(listener.local_addr()?)?;
+//! # let (socket, _) = listener.accept()?;
+//! let event = Event::new()?;
+//! // A refused start turns into its reason; where the buffer is wanted back, `Refused` has it.
+//! let receive = socket.recv_overlapped(vec![0; 64], Flags::NONE, ToEvent(&event))?;
+//! client.send(b"ding dong")?;
+//!
+//! // `wait_any` says when the event is set. This waits for the one operation, and takes everything that it gives back.
+//! let mut ended = receive.take();
+//! assert_eq!(ended.result()?, 9);
+//! let buffer: Vec<u8> = ended.take_buffer().expect("the very one that went in");
+//! assert_eq!(&buffer[..9], b"ding dong");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The same with a packet stands at [`port`](crate::port), with a routine at [`routine`](crate::routine).
 
 use crate::error::{self, Error, Result};
 use crate::event_select::Event;
@@ -237,7 +266,7 @@ impl Work {
     }
 }
 
-/// The end of an operation: what became of it, and its buffer.
+/// The end of an operation: what became of it, and its buffer. `Send`; whoever drops it drops the buffer.
 pub struct Completion {
     pub(crate) id: OpId,
     pub(crate) operation: Operation,
@@ -264,7 +293,8 @@ impl Completion {
         self.operation
     }
 
-    /// The key that the socket was associated with; that of the listener for an accept (IN-06).
+    /// The key that the socket was associated with, 0 without a port; that of the listener for an accept (IN-06).
+    #[doc(alias = "lpCompletionKey")]
     pub fn key(&self) -> usize {
         self.key
     }
@@ -272,6 +302,11 @@ impl Completion {
     /// The bytes transferred, or why the operation failed, as a Winsock code (10054, 10061, 995).
     ///
     /// A receive of 0 bytes into a buffer that is not empty is the peer's graceful end (OV-09).
+    ///
+    /// # Errors
+    /// WSA_OPERATION_ABORTED (995) when it was cancelled or its socket closed (CN-05, CL-01); WSAECONNRESET (10054),
+    /// WSAECONNABORTED (10053), WSAETIMEDOUT (10060) when the connection broke; WSAEMSGSIZE (10040) for a datagram that was cut
+    /// off (UD-03); WSAECONNREFUSED (10061) for a connect; WSAEMFILE (10024) for an accept without a descriptor left.
     pub fn result(&self) -> Result<usize> {
         match self.system_code {
             0 => Ok(self.bytes),
@@ -280,11 +315,14 @@ impl Completion {
     }
 
     /// 0, or the code as `GetQueuedCompletionStatus` tells it: 64 for a reset, 1225 for a refusal, 995 (ER-02).
+    #[doc(alias = "GetLastError")]
     pub fn system_code(&self) -> i32 {
         self.system_code
     }
 
-    /// The bytes transferred; on failure 0, except for a datagram that was cut off: the buffer's length (UD-03).
+    /// How many bytes were transferred; on failure 0, except for a datagram that was cut off: the buffer's length (UD-03).
+    #[doc(alias = "cbTransferred")]
+    #[doc(alias = "dwNumberOfBytesTransferred")]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -301,17 +339,22 @@ impl Completion {
         }
     }
 
-    /// The socket that was handed to [`Socket::accept_ex`]: connected when the operation succeeded.
+    /// The socket that was handed to [`Socket::accept_ex`]: connected when the operation succeeded. It is a clone of that
+    /// one, so the connection is closed when both are dropped.
+    #[doc(alias = "SO_UPDATE_ACCEPT_CONTEXT")]
     pub fn take_accepted(&mut self) -> Option<Socket> {
         self.accepted.take()
     }
 
     /// The local end of an accepted connection (IN-07).
+    #[doc(alias = "GetAcceptExSockaddrs")]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         self.local
     }
 
     /// The remote end of an accepted connection (IN-07), or the sender of a datagram (UD-06).
+    #[doc(alias = "GetAcceptExSockaddrs")]
+    #[doc(alias = "lpFrom")]
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.remote
     }
@@ -370,6 +413,16 @@ pub enum Started {
     Done(Completion),
 }
 
+impl Started {
+    /// Names the operation, whichever it is.
+    pub fn id(&self) -> OpId {
+        match self {
+            Started::Pending(id) | Started::Queued(id) => *id,
+            Started::Done(completion) => completion.id(),
+        }
+    }
+}
+
 /// The channel of an operation that ends as a packet at the port of its socket.
 ///
 /// On a socket without a port the operation runs all the same; its packet goes to the port that the socket is
@@ -415,7 +468,7 @@ pub struct Op {
 }
 
 impl Op {
-    /// Names the operation, for [`Socket::cancel`].
+    /// Names the operation, for [`Socket::cancel`]. Does not block.
     pub fn id(&self) -> OpId {
         self.sys.id()
     }
@@ -451,7 +504,8 @@ impl Op {
         self.sys.try_take().map_err(|sys| Op { sys })
     }
 
-    /// Blocks until it has ended, and takes everything that it gives back.
+    /// Blocks until it has ended, and takes everything that it gives back. Not alertable. An event that is set says that it
+    /// has ended, and then this does not block.
     pub fn take(self) -> Completion {
         let _ = self.sys.wait();
         match self.try_take() {
@@ -540,7 +594,8 @@ impl Socket {
     }
 
     /// Starts a send. It ends when all its bytes have been taken, or with an error; the count is always the full
-    /// length (OV-11). Several sends go out in the order of their starts and never interleave (OR-03).
+    /// length (OV-11). Several sends go out in the order of their starts and never interleave (OR-03). Does not block; any
+    /// thread.
     ///
     /// # Errors
     /// As [`recv_overlapped`](Socket::recv_overlapped); WSAECONNABORTED (10053).
@@ -553,7 +608,8 @@ impl Socket {
         self.begin(Work::Send, buffer, channel)
     }
 
-    /// Starts the receive of one datagram (OR-06); the sender's address is known at the end (UD-06).
+    /// Starts the receive of one datagram (OR-06); the sender's address is known at the end (UD-06). Does not block; any
+    /// thread.
     ///
     /// # Errors
     /// As [`recv_overlapped`](Socket::recv_overlapped); WSAEINVAL (10022) when not bound.
@@ -567,7 +623,7 @@ impl Socket {
         self.begin(Work::ReceiveFrom(flags), buffer, channel)
     }
 
-    /// Starts the send of one datagram; binds implicitly.
+    /// Starts the send of one datagram; binds implicitly (UD-12). Does not block; any thread.
     ///
     /// # Errors
     /// As [`send_overlapped`](Socket::send_overlapped); WSAEMSGSIZE (10040).
@@ -585,7 +641,8 @@ impl Socket {
     /// ([`Socket::for_accept`]). With an empty buffer it ends when a connection is there (IN-03), else when its first
     /// bytes are there too (IN-04) or its end (IN-05). Several accepts take connections in the order of their starts (OR-05).
     ///
-    /// The accepted socket comes back in the [`Completion`], ready for every call: the context is updated (IN-11).
+    /// The accepted socket comes back in the [`Completion`], ready for every call: the context is updated (IN-11). It is a
+    /// clone of `accept`. Does not block; any thread.
     ///
     /// # Errors
     /// [`Refused`] with WSAEINVAL (10022) when this socket does not listen, or `accept` is bound, connected, or in
@@ -601,12 +658,14 @@ impl Socket {
     }
 
     /// Starts a connect, and sends `buffer` when connected; the count at the end is its length (IN-13). A socket that
-    /// is not bound is bound to the wildcard (IN-12). A refusal is told at the end, not by this call (IN-14).
+    /// is not bound is bound to the wildcard (IN-12). A refusal is told at the end, not by this call (IN-14). Does not block;
+    /// any thread.
     ///
     /// # Errors
     /// [`Refused`] with WSAEISCONN (10056), WSAEALREADY (10037) while another connect of it is under way, WSAEINVAL (10022) on a
     /// listener, WSAENOTSOCK (10038), WSAEAFNOSUPPORT (10047).
     #[doc(alias = "ConnectEx")]
+    #[doc(alias = "SO_UPDATE_CONNECT_CONTEXT")]
     pub fn connect_ex<B: IoBuf, C: Channel<B>>(
         &self,
         to: SocketAddr,
@@ -638,7 +697,7 @@ impl Socket {
         self.sys.routine_result(operation).map_err(|code| Error::new("get_overlapped_result", code))
     }
 
-    /// Asks the operations of this socket that the calling thread started to end (CN-04).
+    /// Asks the operations of this socket that the calling thread started to end (CN-04). Does not block.
     ///
     /// # Errors
     /// WSAENOTSOCK (10038). Nothing to cancel is no error.
@@ -647,7 +706,8 @@ impl Socket {
         self.sys.cancel_thread().map_err(|code| Error::new("cancel_io", code))
     }
 
-    /// From now on an operation that succeeds at once posts no packet (CP-10). It cannot be taken back (CP-11).
+    /// From now on an operation that succeeds at once posts no packet (CP-10): its start says [`Started::Done`]. It cannot be
+    /// taken back (CP-11). Does not block; any thread.
     ///
     /// # Errors
     /// WSAENOTSOCK (10038).

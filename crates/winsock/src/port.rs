@@ -5,6 +5,36 @@
 //! goes to exactly one thread (CP-18). Waiting threads are released last in, first out (CP-19), and no more than the
 //! concurrency value of them run at a time (CP-20). A thread counts as running from the call that gave it a packet
 //! until its next call here, until it waits in this crate elsewhere, or for as long as [`blocking`] lasts (CP-21).
+//!
+//! ```
+//! use doorbell_winsock::overlapped::{Operation, ToPort};
+//! use doorbell_winsock::socket::Flags;
+//! use doorbell_winsock::{CompletionPort, Packet};
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! # listener.bind(([127, 0, 0, 1], 0).into())?;
+//! # listener.listen(1)?;
+//! # let client = Socket::new(Family::V4, Kind::Stream)?;
+//! # client.connect(listener.local_addr()?)?;
+//! # let (socket, _) = listener.accept()?;
+//! let port = CompletionPort::new(0)?;
+//! port.associate(&socket, 7)?;
+//! socket.recv_overlapped(vec![0; 64], Flags::NONE, ToPort)?;
+//! client.send(b"ding dong")?;
+//!
+//! let Packet::Io(mut ended) = port.get(None)? else { panic!("nobody posted anything") };
+//! assert_eq!((ended.key(), ended.operation(), ended.result()?), (7, Operation::Receive, 9));
+//! let buffer: Vec<u8> = ended.take_buffer().expect("the very one that went in");
+//! assert_eq!(&buffer[..9], b"ding dong");
+//!
+//! // Any thread posts whatever it likes, to wake another or to stop it.
+//! port.post(0, 1, 2)?;
+//! assert!(matches!(port.get(None)?, Packet::Posted { bytes: 0, key: 1, token: 2 }));
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::error::{Error, Result};
 use crate::overlapped::Completion;
@@ -15,6 +45,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// What a port hands out.
+#[doc(alias = "OVERLAPPED_ENTRY")]
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
@@ -26,8 +57,10 @@ pub enum Packet {
     /// What somebody posted, as it was posted (CP-12).
     Posted {
         /// The first value.
+        #[doc(alias = "dwNumberOfBytesTransferred")]
         bytes: u32,
         /// The second value.
+        #[doc(alias = "dwCompletionKey")]
         key: usize,
         /// The third value; never looked at.
         token: usize,
@@ -44,7 +77,9 @@ impl Packet {
     }
 }
 
-/// A completion port. Clones are the same handle; any thread.
+/// A completion port. Clones are the same handle; any thread may make any call. Only [`get`](CompletionPort::get) and
+/// [`get_many`](CompletionPort::get_many) block.
+#[doc(alias = "IOCP")]
 #[derive(Clone)]
 pub struct CompletionPort {
     sys: sys::port::Port,
@@ -63,7 +98,7 @@ impl CompletionPort {
         Ok(CompletionPort { sys })
     }
 
-    /// Associates a socket, once and for ever. Operations started before it post here too when they end after it (CP-26).
+    /// Associates a socket, once and for ever: `key` comes back in each packet of its operations. Does not block. Operations started before it post here too when they end after it (CP-26).
     ///
     /// # Errors
     /// ERROR_INVALID_PARAMETER (87) when the socket has a port already (CP-02); ERROR_INVALID_HANDLE (6) when this port
@@ -94,7 +129,7 @@ impl CompletionPort {
     }
 
     /// Takes up to `max` packets in order, behind those that are in `packets` already, and returns how many. Waits only
-    /// until there is at least one (CP-14).
+    /// until there is at least one (CP-14); packets of failed operations are among them (CP-15).
     ///
     /// # Errors
     /// As [`get`](CompletionPort::get); WSA_WAIT_IO_COMPLETION (192) when the wait was alertable and a routine ran, which

@@ -2,6 +2,26 @@
 //!
 //! A set is an explicit list, not a bit mask, and holds any number of sockets (SE-15). `select` is level-triggered:
 //! as long as a condition lasts every call reports it (SE-17).
+//!
+//! ```
+//! use doorbell_winsock::{FdSet, select};
+//! # use doorbell_winsock::{Family, Kind, Socket};
+//! use std::time::Duration;
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! # let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! # listener.bind(([127, 0, 0, 1], 0).into())?;
+//! # listener.listen(1)?;
+//! # let client = Socket::new(Family::V4, Kind::Stream)?;
+//! # client.connect(listener.local_addr()?)?;
+//! let mut read = FdSet::from_iter([&listener, &client]);
+//! let ready = select(Some(&mut read), None, None, Some(Duration::from_secs(5)))?;
+//! // What is left is ready: somebody is there to be accepted.
+//! assert_eq!(ready, 1);
+//! assert!(read.contains(&listener) && !read.contains(&client));
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::error::{Error, Result};
 use crate::socket::Socket;
@@ -41,11 +61,13 @@ impl FdSet {
     }
 
     /// Takes all sockets out and keeps the memory.
+    #[doc(alias = "FD_ZERO")]
     pub fn clear(&mut self) {
         self.members.clear();
     }
 
-    /// How many sockets are in.
+    /// How many entries there are; a socket that was put in twice counts twice until [`select`] has seen it.
+    #[doc(alias = "fd_count")]
     pub fn len(&self) -> usize {
         self.members.len()
     }
@@ -80,6 +102,8 @@ impl<'a> IntoIterator for &'a FdSet {
 ///
 /// Blocks for at most `timeout`; `None` waits for ever, zero polls (SE-04). Returns how many entries are left, a
 /// socket ready in two sets counting twice (SE-01); 0 with empty sets when the time ran out (SE-03).
+///
+/// Any thread. While it waits it runs routines and APCs that are queued for the thread (BL-11).
 ///
 /// *read*: data, the peer's end, a reset, a waiting connection (SE-07). *write*: room to send, a connect that
 /// succeeded (SE-08). *except*: a connect that failed (SE-09), urgent data (SE-19).

@@ -3,6 +3,31 @@
 //! A [`Socket`] is a cheap clone; all clones are one handle. [`Socket::close`], or the drop of the last clone,
 //! closes it, and every call through another clone then fails with WSAENOTSOCK (10038).
 //! [`Socket::duplicate`] makes a second handle of the same connection (CL-06, CP-27).
+//!
+//! Any thread may make any call. Only `accept`, `connect`, `recv`, `send`, `recv_from` and `send_to` block, and only on
+//! a socket that is not set non-blocking; meanwhile they run the routines and APCs that are queued for the thread (BL-11).
+//!
+//! ```
+//! use doorbell_winsock::socket::BACKLOG_MAX;
+//! use doorbell_winsock::{Family, Kind, Shutdown, Socket};
+//!
+//! # fn main() -> doorbell_winsock::Result<()> {
+//! let listener = Socket::new(Family::V4, Kind::Stream)?;
+//! listener.bind(([127, 0, 0, 1], 0).into())?;
+//! listener.listen(BACKLOG_MAX)?;
+//!
+//! let client = Socket::new(Family::V4, Kind::Stream)?;
+//! client.connect(listener.local_addr()?)?;
+//! client.send(b"ding dong")?;
+//! client.shutdown(Shutdown::Send)?;
+//!
+//! let (server, _) = listener.accept()?;
+//! let mut buffer = [0; 64];
+//! assert_eq!(server.recv(&mut buffer)?, 9);
+//! assert_eq!(server.recv(&mut buffer)?, 0, "the peer has finished");
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::error::{Error, Result};
 use crate::sys;
@@ -11,6 +36,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The longest backlog a listener can ask for. The value of `SOMAXCONN` in winsock2.h.
+#[doc(alias = "SOMAXCONN")]
 pub const BACKLOG_MAX: i32 = 0x7fff_ffff;
 
 /// The address family of a socket.
@@ -88,7 +114,8 @@ impl Flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SocketId(pub(crate) u64);
 
-/// A socket. Clones are the same handle; `Send` and `Sync`.
+/// A socket. Clones are the same handle; the drop of the last one closes it. `Send` and `Sync`.
+#[doc(alias = "SOCKET")]
 #[derive(Clone)]
 pub struct Socket {
     pub(crate) sys: sys::socket::Socket,
@@ -101,8 +128,10 @@ impl Socket {
     ///
     /// # Errors
     /// WSAEMFILE (10024) when no descriptor is left, WSAENOBUFS (10055), WSAEAFNOSUPPORT (10047).
+    #[doc(alias = "socket")]
     #[doc(alias = "WSASocket")]
     #[doc(alias = "WSASocketW")]
+    #[doc(alias = "WSA_FLAG_OVERLAPPED")]
     pub fn new(family: Family, kind: Kind) -> Result<Socket> {
         Ok(Socket { sys: call("socket", sys::socket::Socket::new(family, kind))? })
     }
@@ -124,7 +153,7 @@ impl Socket {
         call("bind", self.sys.bind(&address))
     }
 
-    /// Starts listening with room for `backlog` waiting connections ([`BACKLOG_MAX`] for as many as there can be).
+    /// Starts listening, without blocking, with room for `backlog` waiting connections ([`BACKLOG_MAX`] for as many as there can be).
     ///
     /// # Errors
     /// WSAEINVAL (10022) when not bound: nothing is bound implicitly (ER-04). WSAEISCONN (10056) when connected,
@@ -169,6 +198,10 @@ impl Socket {
     }
 
     /// [`recv`](Socket::recv) with flags.
+    /// [`Flags::WAIT_ALL`] waits until the buffer is full, or the end, or an error (BF-07).
+    ///
+    /// # Errors
+    /// As [`recv`](Socket::recv); WSAEINVAL (10022) for urgent data where there is none.
     pub fn recv_with(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
         call("recv", self.sys.recv(buffer, flags))
     }
@@ -184,6 +217,9 @@ impl Socket {
     }
 
     /// [`send`](Socket::send) with flags; only `out_of_band` has a meaning here.
+    ///
+    /// # Errors
+    /// As [`send`](Socket::send).
     pub fn send_with(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
         call("send", self.sys.send(buffer, flags))
     }
@@ -234,7 +270,8 @@ impl Socket {
         Ok(Socket { sys: call("duplicate", self.sys.duplicate())? })
     }
 
-    /// The name of this socket that no other one ever has; duplicates have their own.
+    /// The name of this socket that no other one ever has; clones share it, duplicates have their own. It stays when the
+    /// socket is closed.
     pub fn id(&self) -> SocketId {
         SocketId(self.sys.id())
     }
@@ -260,99 +297,155 @@ impl Socket {
     /// Non-blocking or blocking.
     ///
     /// # Errors
-    /// WSAEINVAL (10022) for blocking while a selection is active (MO-02).
+    /// WSAEINVAL (10022) for blocking while a selection is active (MO-02); WSAENOTSOCK (10038) when closed.
     #[doc(alias = "ioctlsocket")]
     #[doc(alias = "FIONBIO")]
     pub fn set_nonblocking(&self, on: bool) -> Result<()> {
         call("ioctlsocket", self.sys.set_nonblocking(on))
     }
 
-    /// How many bytes a receive could take now.
+    /// How many bytes a receive could take now. Does not block.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "FIONREAD")]
     pub fn bytes_available(&self) -> Result<usize> {
         call("ioctlsocket", self.sys.bytes_available())
     }
 
     /// Why the last non-blocking connect failed, as a Winsock code; 0 for no error. Reading does not clear it (SE-10).
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_ERROR")]
+    #[doc(alias = "getsockopt")]
     pub fn socket_error(&self) -> Result<i32> {
         call("getsockopt", self.sys.socket_error())
     }
 
     /// Small writes go out at once.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed; on a datagram socket a code that the system chooses, as TCP alone has it.
     #[doc(alias = "TCP_NODELAY")]
     pub fn set_nodelay(&self, on: bool) -> Result<()> {
         call("setsockopt", self.sys.set_nodelay(on))
     }
 
     /// Whether small writes go out at once.
+    ///
+    /// # Errors
+    /// As [`set_nodelay`](Socket::set_nodelay).
+    #[doc(alias = "TCP_NODELAY")]
     pub fn nodelay(&self) -> Result<bool> {
         call("getsockopt", self.sys.nodelay())
     }
 
     /// Probes of an idle connection.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_KEEPALIVE")]
     pub fn set_keepalive(&self, on: bool) -> Result<()> {
         call("setsockopt", self.sys.set_keepalive(on))
     }
 
     /// Whether an idle connection is probed.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
+    #[doc(alias = "SO_KEEPALIVE")]
     pub fn keepalive(&self) -> Result<bool> {
         call("getsockopt", self.sys.keepalive())
     }
 
     /// How long close waits for unsent data, in whole seconds; zero makes close a reset (CL-09), `None` is the default.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_LINGER")]
     pub fn set_linger(&self, linger: Option<Duration>) -> Result<()> {
         call("setsockopt", self.sys.set_linger(linger))
     }
 
     /// The linger time.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
+    #[doc(alias = "SO_LINGER")]
     pub fn linger(&self) -> Result<Option<Duration>> {
         call("getsockopt", self.sys.linger())
     }
 
     /// Urgent data is left in the stream.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_OOBINLINE")]
     pub fn set_oob_inline(&self, on: bool) -> Result<()> {
         call("setsockopt", self.sys.set_oob_inline(on))
     }
 
     /// Whether urgent data is left in the stream.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
+    #[doc(alias = "SO_OOBINLINE")]
     pub fn oob_inline(&self) -> Result<bool> {
         call("getsockopt", self.sys.oob_inline())
     }
 
     /// After how long a blocking receive fails with WSAETIMEDOUT (10060); `None` is never. Whole milliseconds, at
     /// least one. Overlapped operations do not know it (OV-13).
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_RCVTIMEO")]
     pub fn set_recv_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         call("setsockopt", self.sys.set_recv_timeout(timeout))
     }
 
     /// The receive time-out.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
+    #[doc(alias = "SO_RCVTIMEO")]
     pub fn recv_timeout(&self) -> Result<Option<Duration>> {
         call("getsockopt", self.sys.recv_timeout())
     }
 
     /// After how long a blocking send fails with WSAETIMEDOUT (10060); `None` is never.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_SNDTIMEO")]
     pub fn set_send_timeout(&self, timeout: Option<Duration>) -> Result<()> {
         call("setsockopt", self.sys.set_send_timeout(timeout))
     }
 
     /// The send time-out.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
+    #[doc(alias = "SO_SNDTIMEO")]
     pub fn send_timeout(&self) -> Result<Option<Duration>> {
         call("getsockopt", self.sys.send_timeout())
     }
 
     /// Room of the system for bytes received and not yet taken, in bytes; the system may round it.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_RCVBUF")]
+    #[doc(alias = "setsockopt")]
     pub fn set_recv_buffer(&self, bytes: usize) -> Result<()> {
         call("setsockopt", self.sys.set_recv_buffer(bytes))
     }
 
     /// Room of the system for bytes sent and not yet acknowledged, in bytes; the system may round it.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed.
     #[doc(alias = "SO_SNDBUF")]
     pub fn set_send_buffer(&self, bytes: usize) -> Result<()> {
         call("setsockopt", self.sys.set_send_buffer(bytes))
@@ -360,6 +453,9 @@ impl Socket {
 
     /// What a server's listener wants before `bind`: a restart binds although old connections are in TIME_WAIT, and
     /// nobody steals the port. SO_REUSEADDR on Linux, SO_EXCLUSIVEADDRUSE on Windows: the same promise.
+    ///
+    /// # Errors
+    /// WSAENOTSOCK (10038) when closed; WSAEINVAL (10022) on Windows when bound already.
     #[doc(alias = "SO_REUSEADDR")]
     #[doc(alias = "SO_EXCLUSIVEADDRUSE")]
     pub fn set_exclusive_address(&self) -> Result<()> {

@@ -92,7 +92,8 @@ pub fn startup() -> Result<()> {
     sys::startup::startup().map_err(|code| Error::new("startup", code))
 }
 
-/// Settles the backend by hand, before the first socket is made; it then stands for the life of the process.
+/// Settles the backend by hand, before the first socket is made; it then stands for the life of the process. Any thread;
+/// does not block.
 ///
 /// # Errors
 /// The [`Refusal`] with cause and remedy when the backend is not to be had here, or another one was settled before.
@@ -100,7 +101,7 @@ pub fn choose_backend(choice: BackendChoice) -> std::result::Result<Backend, Ref
     sys::startup::choose_backend(choice)
 }
 
-/// The backend of this process; settles it when nothing has yet.
+/// The backend of this process; settles it when nothing has yet. Any thread; does not block.
 pub fn backend() -> Backend {
     sys::startup::backend()
 }
