@@ -5,9 +5,10 @@
 use doorbell_winsock::host::{Signals, processors};
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
-use doorbell_winsock::{Completion, CompletionPort, Family, Kind, Packet, Result, Socket};
+use doorbell_winsock::{Completion, CompletionPort, Error, Family, Kind, Packet, Result, Socket};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -23,18 +24,16 @@ const BUFFER: usize = 16 * 1024;
 struct Server {
     port: CompletionPort,
     listener: Socket,
-    family: Family,
     clients: Mutex<HashMap<usize, Socket>>,
     next_key: AtomicUsize,
 }
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:0").parse()?;
-    let family = Family::of(&address);
 
     // 1. A listening socket, and a port with which it is associated. The port lets as many threads run as there are
     //    processors; twice as many wait, so that one that blocks is replaced.
-    let listener = Socket::new(family, Kind::Stream)?;
+    let listener = Socket::new(Family::of(&address), Kind::Stream)?;
     listener.set_exclusive_address()?;
     listener.bind(address)?;
     listener.listen(BACKLOG_MAX)?;
@@ -51,12 +50,12 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         (0..threads).try_for_each(|_| ours.post(0, STOP, 0))
     });
 
-    // 3. Several accepts are under way, so that clients who come together do not wait for one another.
-    let server = Server { port, listener, family, clients: Mutex::default(), next_key: FIRST.into() };
-    (0..4).for_each(|_| server.accept());
+    // 3. So is the word to start an accept. Several are under way, so that clients who come together need not wait.
+    (0..4).try_for_each(|_| port.post(0, LISTENER, 0))?;
+    let server = Server { port, listener, clients: Mutex::default(), next_key: FIRST.into() };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| server.work())).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
     })?;
     Ok(())
 }
@@ -67,13 +66,17 @@ impl Server {
     fn work(&self) -> Result<()> {
         loop {
             match self.port.get(None)? {
-                Packet::Posted { key: LISTENER, .. } => self.accept(),
-                Packet::Posted { .. } => return Ok(()),
-                Packet::Io(ended) if ended.key() == LISTENER => self.accepted(ended),
-                // 7. An operation of a client. When nothing is started on it any more, it is closed by its drop.
+                Packet::Posted { key: STOP, .. } => return Ok(()),
+                Packet::Posted { .. } => self.accept().unwrap_or_else(|error| self.again(error)),
+                Packet::Io(ended) if ended.key() == LISTENER => {
+                    let next = self.accepted(ended).and_then(|()| self.accept());
+                    next.unwrap_or_else(|error| self.again(error));
+                }
+                // When nothing is started on a client any more it is dropped, and so closed. An error is its own matter.
                 Packet::Io(ended) => {
                     let key = ended.key();
-                    if !self.go_on(ended).unwrap_or_else(failed) {
+                    let goes_on = self.go_on(ended).inspect_err(|error| eprintln!("{error}"));
+                    if !goes_on.unwrap_or(false) {
                         self.clients().remove(&key);
                     }
                 }
@@ -81,43 +84,36 @@ impl Server {
         }
     }
 
-    /// 5. Starts an accept. If the system refuses, a packet says after a moment that it is to be tried again.
-    fn accept(&self) {
-        let started = Socket::for_accept(self.family)
-            .and_then(|socket| Ok(self.listener.accept_ex(&socket, Vec::<u8>::new(), ToPort)?));
-        if let Err(error) = started {
-            failed(error);
-            thread::sleep(Duration::from_millis(20));
-            let _ = self.port.post(0, LISTENER, 0);
-        }
+    /// 5. Starts an accept.
+    fn accept(&self) -> Result<()> {
+        let socket = Socket::for_accept(Family::of(&self.listener.local_addr()?))?;
+        self.listener.accept_ex(&socket, Vec::<u8>::new(), ToPort)?;
+        Ok(())
     }
 
-    /// 6. An accept has ended: a new client, whose key is in the packets of all its operations, and the next accept.
-    fn accepted(&self, mut ended: Completion) {
-        match (ended.result(), ended.take_accepted()) {
-            (Ok(_), Some(client)) => {
-                let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-                // Known before its first packet can come, which another thread may take.
-                self.clients().insert(key, client.clone());
-                let started = self
-                    .port
-                    .associate(&client, key)
-                    .and_then(|()| Ok(client.recv_overlapped(vec![0; BUFFER], Flags::NONE, ToPort)?));
-                if started.map_err(failed).is_err() {
-                    self.clients().remove(&key);
-                }
-            }
-            // Out of descriptors, say: asking again at once would only spin.
-            (Err(error), _) => {
-                failed(error);
-                thread::sleep(Duration::from_millis(20));
-            }
-            (Ok(_), None) => {}
-        }
-        self.accept();
+    /// Out of descriptors, say: asking at once would only spin.
+    fn again(&self, error: Error) {
+        eprintln!("{error}");
+        thread::sleep(Duration::from_millis(20));
+        let _ = self.port.post(0, LISTENER, 0);
     }
 
-    /// 8. What was received is sent, what was sent makes room for the next receive; the buffer goes from one to the other. A
+    /// 6. An accept has ended: a new client, whose key is in the packets of all its operations.
+    fn accepted(&self, mut ended: Completion) -> Result<()> {
+        ended.result()?;
+        let Some(client) = ended.take_accepted() else { return Ok(()) };
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        // Known before its first packet can come, which another thread may take.
+        self.clients().insert(key, client.clone());
+        let begin = || -> Result<()> {
+            self.port.associate(&client, key)?;
+            client.recv_overlapped(vec![0; BUFFER], Flags::NONE, ToPort)?;
+            Ok(())
+        };
+        begin().inspect_err(|_| _ = self.clients().remove(&key))
+    }
+
+    /// 7. What was received is sent, what was sent makes room for the next receive; the buffer goes from one to the other. A
     ///    client has one operation at a time, so that one thread at a time has to do with it. False when it has finished: it
     ///    has been sent everything by then.
     fn go_on(&self, mut ended: Completion) -> Result<bool> {
@@ -142,10 +138,4 @@ impl Server {
     fn clients(&self) -> MutexGuard<'_, HashMap<usize, Socket>> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// An error is one client's matter, and no more than told of.
-fn failed(error: doorbell_winsock::Error) -> bool {
-    eprintln!("{error}");
-    false
 }

@@ -201,7 +201,7 @@ impl Socket {
     /// [`Flags::WAIT_ALL`] waits until the buffer is full, or the end, or an error (BF-07).
     ///
     /// # Errors
-    /// As [`recv`](Socket::recv); WSAEINVAL (10022) for urgent data where there is none.
+    /// As [`recv`](Socket::recv), also for urgent data where there is none; Windows may say WSAEINVAL (10022) of that.
     pub fn recv_with(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
         call("recv", self.sys.recv(buffer, flags))
     }
@@ -455,7 +455,7 @@ impl Socket {
     /// nobody steals the port. SO_REUSEADDR on Linux, SO_EXCLUSIVEADDRUSE on Windows: the same promise.
     ///
     /// # Errors
-    /// WSAENOTSOCK (10038) when closed; WSAEINVAL (10022) on Windows when bound already.
+    /// WSAENOTSOCK (10038) when closed; WSAEINVAL (10022) when bound already.
     #[doc(alias = "SO_REUSEADDR")]
     #[doc(alias = "SO_EXCLUSIVEADDRUSE")]
     pub fn set_exclusive_address(&self) -> Result<()> {

@@ -52,14 +52,7 @@ impl Program {
     /// Its end, which must come, and the lines that were not asked for before.
     #[track_caller]
     pub(crate) fn end(&mut self) -> (ExitStatus, Vec<String>) {
-        let deadline = Instant::now() + SOON;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("it can be asked") {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it does not end");
-            thread::sleep(Duration::from_millis(5));
-        };
+        let status = eventually(|| self.child.try_wait().expect("it can be asked"));
         // What it printed has been passed on when its pipe has ended.
         (status, self.lines.iter().collect())
     }
@@ -85,4 +78,17 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(SOON)).expect("it takes a time-out");
     stream.set_write_timeout(Some(SOON)).expect("it takes a time-out");
     stream
+}
+
+/// Waits until there is something.
+#[track_caller]
+pub(crate) fn eventually<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        match look() {
+            Some(seen) => return seen,
+            None => assert!(Instant::now() < deadline, "it does not come"),
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
