@@ -4,7 +4,8 @@
 //! Packets come out in the order in which they were queued, posted ones and those of operations mixed (CP-13); each
 //! goes to exactly one thread (CP-18). Waiting threads are released last in, first out (CP-19), and no more than the
 //! concurrency value of them run at a time (CP-20). A thread counts as running from the call that gave it a packet
-//! until its next call here, until it waits in this crate elsewhere, or for as long as [`blocking`] lasts (CP-21).
+//! until its next call here, and not while it waits: in this crate, in [`blocking`], or, noticed some milliseconds later on
+//! Linux, anywhere else (CP-21).
 //!
 //! ```
 //! use doorbell_winsock::overlapped::{Operation, ToPort};
@@ -165,7 +166,8 @@ impl fmt::Debug for CompletionPort {
 }
 
 /// Runs something that blocks outside this crate; meanwhile the calling thread's place at its port is free, so that
-/// another thread can be released (CP-21). On Windows the kernel sees every wait itself, and this only calls `work`.
+/// another thread can be released (CP-21). On Windows the kernel sees every wait itself, and this only calls `work`; on
+/// Linux without it a wait is noticed late.
 pub fn blocking<R>(work: impl FnOnce() -> R) -> R {
     sys::port::blocking(work)
 }

@@ -57,6 +57,9 @@ pub(crate) struct PortState<P, W> {
     pollers_max: usize,
     bell_rung: bool,
     closed: bool,
+    /// Packets that came out, now and when somebody last asked.
+    taken: u64,
+    taken_before: u64,
 }
 
 impl<P, W: Clone + PartialEq> PortState<P, W> {
@@ -70,6 +73,8 @@ impl<P, W: Clone + PartialEq> PortState<P, W> {
             pollers_max,
             bell_rung: false,
             closed: false,
+            taken: 0,
+            taken_before: 0,
         }
     }
 
@@ -103,7 +108,23 @@ impl<P, W: Clone + PartialEq> PortState<P, W> {
 
     /// The next packet, for a thread that runs.
     pub(crate) fn take(&mut self) -> Option<P> {
-        self.packets.pop_front()
+        let packet = self.packets.pop_front();
+        self.taken += u64::from(packet.is_some());
+        packet
+    }
+
+    /// Whether packets and threads wait, and only the concurrency value keeps them apart.
+    pub(crate) fn holds_back(&self) -> bool {
+        !self.closed
+            && !self.packets.is_empty()
+            && !self.waiting.is_empty()
+            && self.running >= self.concurrency
+    }
+
+    /// Whether it does and no packet came out since this was asked last.
+    pub(crate) fn stalls(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.taken_before, self.taken);
+        self.holds_back() && before == self.taken
     }
 
     /// A poller is back from the kernel, and what it found is queued. Unless the answer is `Take` or `Closed` it is
@@ -239,7 +260,7 @@ impl<P, W: Clone + PartialEq> PortState<P, W> {
     // Only called when the top of the stack is parked and a packet waits.
     fn release_top(&mut self, wake: &mut Vec<Wake<P, W>>) {
         if let Some((thread, _)) = self.waiting.pop() {
-            if let Some(packet) = self.packets.pop_front() {
+            if let Some(packet) = self.take() {
                 self.running += 1;
                 wake.push(Wake::Thread(thread, Release::Packet(packet)));
             }

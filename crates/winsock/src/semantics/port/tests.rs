@@ -83,6 +83,25 @@ fn a_place_that_becomes_free_sends_a_parked_thread_into_the_kernel() {
 }
 
 #[test]
+fn a_port_stalls_when_nothing_came_out_although_somebody_waits_for_it() {
+    let mut port = State::new(1, usize::MAX);
+    (10..13).for_each(|packet| port.queue(packet));
+    assert_eq!(port.enter(&1), Turn::Take);
+    port.take();
+    assert!(!port.holds_back(), "nobody waits");
+    assert_eq!(port.enter(&2), Turn::Park);
+    assert!(port.holds_back());
+    assert!(!port.stalls(), "one came out since");
+    assert!(port.stalls());
+    // The thread that runs turns out to sleep.
+    port.stop_running();
+    assert!(!port.stalls());
+    let mut wake = Vec::new();
+    port.release(&mut wake);
+    assert_eq!(packets(&wake), [(2, 11)]);
+}
+
+#[test]
 fn closing_wakes_everybody_one_way_or_the_other() {
     let mut port = State::new(2, usize::MAX);
     for thread in 1..=3 {

@@ -3,11 +3,13 @@
 //! A thread that comes for a packet takes one that is queued, or waits in the domain itself, or sleeps on its own
 //! condition variable until it is released. What it learns in the domain it queues, and the rule says whose it is.
 
+mod runner;
 mod thread;
 
 pub(crate) use self::thread::blocking;
 pub(in crate::sys::linux) use self::thread::{free_place, runs_here, runs_on, take_place, thread_number};
 
+use self::runner::Runner;
 use self::thread::Waiter;
 use super::engine::channel::Sink;
 use super::engine::domain::Domain;
@@ -26,7 +28,8 @@ use crate::overlapped::Completion;
 use crate::port::Packet;
 use crate::routine::Alertable;
 use crate::semantics::port::{PortState, Release, Turn, Wake};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// Every so many packets taken from the queue a thread also looks at the sockets, so that posted packets, however many,
@@ -51,6 +54,10 @@ impl Drop for Handle {
 pub(crate) struct PortCore {
     state: Mutex<PortState<Packet, Waiter>>,
     domain: Arc<Domain>,
+    /// No other port ever has it.
+    number: u64,
+    /// Threads that have run here.
+    runners: Mutex<Vec<Weak<Runner>>>,
 }
 
 impl Port {
@@ -59,7 +66,9 @@ impl Port {
         let concurrency = if concurrency == 0 { crate::host::processors() } else { concurrency as usize };
         let domain = Domain::new()?;
         let state = Mutex::new(PortState::new(concurrency, domain.pollers_max()));
-        let core = Arc::new(PortCore { state, domain });
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+        let core = Arc::new(PortCore { state, domain, number, runners: Mutex::default() });
         core.domain.serve(Arc::downgrade(&core));
         Ok(Port { handle: Arc::new(Handle(core)) })
     }
@@ -91,7 +100,7 @@ impl Port {
                 return Err(ERROR_INVALID_HANDLE);
             }
             state.queue(Packet::Posted { bytes, key, token });
-            state.release(&mut wake);
+            port.release(&mut state, &mut wake);
         }
         port.wake(wake);
         Ok(())
@@ -156,7 +165,7 @@ impl PortCore {
             // A thread of this port that runs comes back soon and takes a single packet itself, which is cheaper than a
             // wake; should it stay away, the guard finds it another thread.
             if state.backlog() > 1 || !runs_on(self) {
-                state.release(&mut wake);
+                self.release(&mut state, &mut wake);
             } else if state.backlog() > 0 {
                 guard::notify();
             }
@@ -175,6 +184,33 @@ impl PortCore {
         };
         self.wake(wake);
         left
+    }
+
+    /// For the guard, once a tick. Threads that run here but sleep elsewhere lose their places if others wait for them, and
+    /// have them again when they are awake. True if there is reason to look again.
+    pub(crate) fn look_for_sleepers(&self) -> bool {
+        let stalls = self.lock().stalls();
+        let runners: Vec<_> = {
+            let mut known = lock(&self.runners);
+            known.retain(|runner| runner.strong_count() > 0);
+            let here = known.iter().filter_map(Weak::upgrade).filter(|runner| runner.runs_at(self.number));
+            here.filter(|runner| stalls || !runner.is_counted()).collect()
+        };
+        // Asked without a lock: should it be otherwise by now, the next look says so.
+        let asked: Vec<_> = runners.iter().map(|runner| (runner, runner.sleeps())).collect();
+        let (mut wake, mut changed) = (Vec::new(), false);
+        let mut state = self.lock();
+        for (runner, sleeps) in asked {
+            if runner.runs_at(self.number) && runner.count(!sleeps) {
+                changed = true;
+                if sleeps { state.stop_running() } else { state.run_again() }
+            }
+        }
+        state.release(&mut wake);
+        let again = changed || state.holds_back();
+        drop(state);
+        self.wake(wake);
+        again
     }
 
     /// The bell was taken out of the domain by somebody who does not wait at the port.
@@ -204,7 +240,12 @@ impl PortCore {
             match state.enter(&me) {
                 Turn::Closed => return Err(ERROR_INVALID_HANDLE),
                 Turn::Take => return Ok(self.run(state, None, max, each)),
-                turn => turn,
+                turn => {
+                    if state.holds_back() {
+                        guard::notify();
+                    }
+                    turn
+                }
             }
         };
         let mut sink = Sink::default();
@@ -307,7 +348,7 @@ impl PortCore {
         let left = state.backlog();
         // One packet is not worth a wake: this thread or the guard sees to it soon.
         if left > 1 {
-            state.release(&mut wake);
+            self.release(&mut state, &mut wake);
         }
         if self.domain.pollers_max() > 1 {
             state.promote(&mut wake);
@@ -355,11 +396,22 @@ impl PortCore {
         Ok(())
     }
 
-    fn stop_running(&self) {
+    /// Finds threads for packets, and somebody to look after those that find none.
+    fn release(&self, state: &mut PortState<Packet, Waiter>, wake: &mut Vec<Wake<Packet, Waiter>>) {
+        state.release(wake);
+        if state.holds_back() {
+            guard::notify();
+        }
+    }
+
+    /// A thread that runs here stops; none if nothing is known of it.
+    fn stop_running(&self, runner: Option<&Runner>) {
         let mut wake = Vec::new();
         {
             let mut state = self.lock();
-            state.stop_running();
+            if runner.is_none_or(Runner::stop) {
+                state.stop_running();
+            }
             state.release(&mut wake);
             state.promote(&mut wake);
         }
@@ -377,6 +429,10 @@ impl PortCore {
     }
 
     fn lock(&self) -> MutexGuard<'_, PortState<Packet, Waiter>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

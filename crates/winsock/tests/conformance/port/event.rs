@@ -10,7 +10,8 @@ use doorbell_winsock::routine::{Alertable, ThreadHandle, sleep_ex};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Event, Socket, Started, Wait, wait_any};
 use std::slice::from_ref;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -321,16 +322,19 @@ fn cp_21_an_apc_that_runs_in_a_wait_takes_the_place_again() {
             port.post(0, 2, 0).unwrap();
             assert_eq!(served.recv_timeout(SOON), Ok(2), "the wait freed no place");
             let (enter, entered) = mpsc::channel();
-            let (go, wait_for_go) = mpsc::channel();
+            let go = Arc::new(AtomicBool::new(false));
+            let computes = go.clone();
             let apc = move || {
                 enter.send(()).unwrap();
-                wait_for_go.recv_timeout(SOON).unwrap();
+                while !computes.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
             };
             handle.queue_apc(apc).unwrap();
             entered.recv_timeout(SOON).expect("the APC never ran");
             port.post(0, 3, 0).unwrap();
             let early = served.recv_timeout(SILENCE);
-            go.send(()).unwrap();
+            go.store(true, Ordering::SeqCst);
             assert!(early.is_err(), "a second thread ran beside the APC: {early:?}");
             // Whether the first thread waits on or has ended, its place is free now.
             assert_eq!(served.recv_timeout(SOON), Ok(3));

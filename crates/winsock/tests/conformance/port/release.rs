@@ -328,6 +328,8 @@ fn frees_its_place(wait: impl FnOnce(&Socket, mpsc::Receiver<()>) + Send + 'stat
 fn cp_21_a_thread_that_blocks_frees_its_place() {
     promise(|| {
         frees_its_place(|_, served| blocking(|| served.recv_timeout(SOON)).unwrap());
+        // And without a word, since it does sleep.
+        frees_its_place(|_, served| served.recv_timeout(SOON).unwrap());
         // The waits of this crate know it by themselves.
         frees_its_place(|socket, _| assert_eq!(socket.recv(&mut [0; 4]), Ok(1)));
         frees_its_place(|socket, _| readable(socket));

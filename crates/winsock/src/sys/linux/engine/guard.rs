@@ -153,22 +153,24 @@ fn look(guard: &Guard, watched: &mut Watched) -> bool {
     let moved = epoch != watched.epoch;
     watched.epoch = epoch;
     domain.flush();
+    let port = domain.port();
+    let stalls = port.as_ref().is_some_and(|port| port.look_for_sleepers());
     if moved {
         leave(guard, watched, &domain);
         return true;
     }
     // Nobody came by for a whole tick: packets and places find a sleeping thread now, if there is one.
-    let backlog = domain.port().is_some_and(|port| port.rescue());
+    let backlog = port.is_some_and(|port| port.rescue());
     if domain.pollers() > 0 {
         leave(guard, watched, &domain);
-        return backlog;
+        return backlog || stalls;
     }
     if domain.is_used() && !watched.in_outer && guard.outer.add_level(domain.as_fd(), watched.number).is_ok()
     {
         watched.in_outer = true;
         domain.attend(true);
     }
-    false
+    stalls
 }
 
 fn stand_in(guard: &Guard, watched: &mut Watched) {

@@ -1,7 +1,8 @@
 //! What a thread knows of itself: where it sleeps while it is parked, at which port it runs, and its number.
 
 use super::super::engine::home::Home;
-use super::{LOOK_EVERY, PortCore};
+use super::runner::Runner;
+use super::{LOOK_EVERY, PortCore, lock};
 use crate::port::Packet;
 use crate::semantics::port::Release;
 use std::cell::{Cell, OnceCell, RefCell};
@@ -74,6 +75,9 @@ impl Waiter {
 /// What a thread knows of itself: where it sleeps, at which port it runs, and at which it would if it did not wait.
 struct Me {
     waiter: OnceCell<Waiter>,
+    runner: OnceCell<Arc<Runner>>,
+    /// The port that heard of it last, by its number.
+    known_at: Cell<u64>,
     port: RefCell<Option<Arc<PortCore>>>,
     lent: RefCell<Option<Arc<PortCore>>>,
     taken: Cell<u32>,
@@ -83,6 +87,8 @@ thread_local! {
     static ME: Me = const {
         Me {
             waiter: OnceCell::new(),
+            runner: OnceCell::new(),
+            known_at: Cell::new(0),
             port: RefCell::new(None),
             lent: RefCell::new(None),
             taken: Cell::new(0),
@@ -105,12 +111,20 @@ pub(super) fn come_back() -> Waiter {
 /// The thread runs at this port and has taken so many packets. True if it is time to look at the sockets.
 pub(super) fn runs(port: &Arc<PortCore>, count: usize) -> bool {
     let look = ME.try_with(|me| {
+        let runner = me.runner.get_or_init(Runner::here);
+        if me.known_at.replace(port.number) != port.number {
+            let mut runners = lock(&port.runners);
+            if !runners.iter().any(|known| known.as_ptr() == Arc::as_ptr(runner)) {
+                runners.push(Arc::downgrade(runner));
+            }
+        }
+        runner.run_at(port.number);
         *me.port.borrow_mut() = Some(port.clone());
         me.is_time_to_look(count)
     });
     look.unwrap_or_else(|_| {
         // It is ending, and nothing of it is left to give its place back later.
-        port.stop_running();
+        port.stop_running(None);
         false
     })
 }
@@ -122,7 +136,9 @@ impl Me {
             let mut wake = Vec::new();
             {
                 let mut state = port.lock();
-                state.stop_running();
+                if self.runner.get().is_none_or(|runner| runner.stop()) {
+                    state.stop_running();
+                }
                 state.release(&mut wake);
             }
             port.wake(wake);
@@ -140,7 +156,7 @@ impl Drop for Me {
     // A thread that ends runs no more.
     fn drop(&mut self) {
         if let Some(port) = self.port.borrow_mut().take() {
-            port.stop_running();
+            port.stop_running(self.runner.get().map(|runner| &**runner));
         }
     }
 }
@@ -214,7 +230,7 @@ impl Me {
     fn lend(&self) {
         let port = self.port.borrow_mut().take();
         if let Some(port) = &port {
-            port.stop_running();
+            port.stop_running(self.runner.get().map(|runner| &**runner));
         }
         *self.lent.borrow_mut() = port;
     }
@@ -223,7 +239,11 @@ impl Me {
         if let Some(port) = self.lent.borrow_mut().take() {
             // It may have become a running thread of some port meanwhile, by a `get` of its own.
             self.stop_running();
-            port.lock().run_again();
+            {
+                let mut state = port.lock();
+                state.run_again();
+                self.runner.get().inspect(|runner| runner.run_at(port.number));
+            }
             *self.port.borrow_mut() = Some(port);
         }
     }
