@@ -197,6 +197,17 @@ fn er_05_a_second_bind_and_an_address_in_use() {
             fails(first.bind(any(family)), &[WSAEINVAL]);
             let second = stream(family);
             fails(second.bind(address), &[WSAEADDRINUSE]);
+            let (taken, name) = datagram(family);
+            fails(taken.bind(any(family)), &[WSAEINVAL]);
+            fails(Socket::new(family, Kind::Datagram).unwrap().bind(name), &[WSAEADDRINUSE]);
+            // A connection has its name already.
+            let (a, b) = pair_of(family);
+            for end in [&a, &b] {
+                fails(end.bind(any(family)), &[WSAEINVAL]);
+                fails(end.listen(5), &[WSAEISCONN, WSAEINVAL]);
+            }
+            // Streams and datagrams do not share their ports, nor do the families.
+            Socket::new(family, Kind::Datagram).unwrap().bind(address).unwrap();
             // The refused socket is as new; the first one still listens.
             second.bind(any(family)).unwrap();
             fails(second.bind(any(family)), &[WSAEINVAL]);
@@ -210,16 +221,41 @@ fn er_05_a_second_bind_and_an_address_in_use() {
 #[test]
 fn er_05_a_listener_with_an_exclusive_address_is_not_robbed() {
     promise(|| {
-        let first = stream(Family::V4);
-        first.set_exclusive_address().unwrap();
-        first.bind(any(Family::V4)).unwrap();
-        first.listen(5).unwrap();
-        let second = stream(Family::V4);
-        second.set_exclusive_address().unwrap();
-        // Windows answers 10013 to one who asks for a place that is taken exclusively.
-        let address = first.local_addr().unwrap();
-        let robbed = second.bind(address).and_then(|()| second.listen(5));
-        fails(robbed, &[WSAEADDRINUSE, WSAEACCES]);
+        for family in families() {
+            for kind in [Kind::Stream, Kind::Datagram] {
+                let exclusive = || -> Socket {
+                    let socket = Socket::new(family, kind).unwrap();
+                    socket.set_exclusive_address().unwrap();
+                    socket
+                };
+                let first = exclusive();
+                first.bind(any(family)).unwrap();
+                let address = first.local_addr().unwrap();
+                // Windows answers 10013 to one who asks for a place that is taken exclusively.
+                let robbed = &[WSAEADDRINUSE, WSAEACCES];
+                let second = exclusive();
+                fails(second.bind(address), robbed);
+                fails(Socket::new(family, kind).unwrap().bind(address), robbed);
+                if kind == Kind::Datagram {
+                    continue;
+                }
+                first.listen(5).unwrap();
+                fails(second.bind(address), robbed);
+                // A connection that outlives the listener keeps nobody from listening there again.
+                let client = stream(family);
+                client.connect(address).unwrap();
+                let (server, _) = first.accept().unwrap();
+                first.close().unwrap();
+                second.bind(address).unwrap();
+                fails(exclusive().bind(address), robbed);
+                second.listen(5).unwrap();
+                fails(exclusive().bind(address), robbed);
+                stream(family).connect(address).unwrap();
+                second.accept().unwrap();
+                server.send(b"x").unwrap();
+                assert_eq!(recv_exactly(&client, 1), b"x");
+            }
+        }
     });
 }
 

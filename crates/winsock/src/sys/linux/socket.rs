@@ -94,7 +94,7 @@ impl Socket {
         if Family::of(address) != core.family {
             return Err(WSAEAFNOSUPPORT);
         }
-        net::bind(call.fd()?, address).map_err(wsa)?;
+        core.bind_to(call.fd()?, address)?;
         core.update(|connection| connection.bound());
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Socket {
         let call = core.enter()?;
         core.settle();
         core.ask(|connection| connection.may_listen())?;
-        net::listen(call.fd()?, backlog).map_err(wsa)?;
+        core.listen_on(call.fd()?, backlog)?;
         core.update(|connection| connection.listening());
         Ok(())
     }

@@ -34,6 +34,8 @@ pub(crate) struct Core {
     pub(super) recv_timeout_ms: AtomicU32,
     pub(super) send_timeout_ms: AtomicU32,
     pub(crate) oob_inline: AtomicBool,
+    /// It wants its address for itself alone.
+    pub(super) exclusive: AtomicBool,
     /// A call or an operation waits for the connect's outcome: nobody else asks the system for it.
     pub(crate) connect_attended: AtomicBool,
     /// Plain sends in progress, and whether the end of the stream is to follow them.
@@ -66,6 +68,7 @@ impl Core {
             recv_timeout_ms: AtomicU32::new(0),
             send_timeout_ms: AtomicU32::new(0),
             oob_inline: AtomicBool::new(false),
+            exclusive: AtomicBool::new(false),
             connect_attended: AtomicBool::new(false),
             senders: AtomicUsize::new(0),
             end_follows: AtomicBool::new(false),

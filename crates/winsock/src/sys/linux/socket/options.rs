@@ -5,7 +5,11 @@ use super::super::network_events;
 use super::Socket;
 use super::core::Core;
 use crate::error::WSAEINVAL;
+use crate::socket::Kind;
+use rustix::io::Errno;
+use rustix::net;
 use rustix::net::sockopt::{self, Timeout};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -102,11 +106,8 @@ impl Socket {
         if core.ask(|connection| connection.is_bound()) {
             return Err(WSAEINVAL);
         }
-        // For datagrams the same option would let a second socket take the port.
-        if core.kind == crate::socket::Kind::Datagram {
-            return Ok(());
-        }
-        self.with_fd(|_, fd| sockopt::set_socket_reuseaddr(fd, true).map_err(wsa))
+        core.exclusive.store(true, SeqCst);
+        Ok(())
     }
 
     fn with_fd<T>(&self, work: impl FnOnce(&Core, BorrowedFd<'_>) -> Result<T>) -> Result<T> {
@@ -117,6 +118,31 @@ impl Socket {
 }
 
 impl Core {
+    /// Binds. An exclusive listener gives way to nobody, but old connections give way to it: those of a listener that
+    /// reused its address. While it does, others may take the port as long as nobody listens there, so it does for as
+    /// long as it takes to bind, and again from `listen` on.
+    pub(super) fn bind_to(&self, fd: BorrowedFd<'_>, address: &SocketAddr) -> Result<()> {
+        let mut outcome = net::bind(fd, address);
+        if outcome == Err(Errno::ADDRINUSE) && self.listens_exclusively() {
+            sockopt::set_socket_reuseaddr(fd, true).map_err(wsa)?;
+            outcome = net::bind(fd, address);
+            sockopt::set_socket_reuseaddr(fd, false).map_err(wsa)?;
+        }
+        outcome.map_err(wsa)
+    }
+
+    pub(super) fn listen_on(&self, fd: BorrowedFd<'_>, backlog: i32) -> Result<()> {
+        if self.listens_exclusively() {
+            sockopt::set_socket_reuseaddr(fd, true).map_err(wsa)?;
+        }
+        net::listen(fd, backlog).map_err(wsa)
+    }
+
+    /// A datagram socket has no old connections, and with that option would let a second one in.
+    fn listens_exclusively(&self) -> bool {
+        self.kind == Kind::Stream && self.exclusive.load(SeqCst)
+    }
+
     /// Takes over what an accepted socket has of its listener and the kernel does not carry over (IN-02): keep-alive,
     /// no-delay, linger and the time-outs it does.
     pub(super) fn inherit(&self, listener: &Core) {
