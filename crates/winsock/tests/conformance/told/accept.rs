@@ -2,10 +2,12 @@
 
 use super::{Act, each};
 use crate::harness::{
-    NOTHING, SETTLE, any, fails, listener, pair_of, promise, recv_exactly, refused, refusing, stream,
+    NOTHING, SETTLE, any, fails, listener, pair_of, promise, readable, recv_exactly, refused, refusing,
+    stream,
 };
 use doorbell_winsock::error::{
-    ERROR_CONNECTION_REFUSED, WSAECONNREFUSED, WSAEINVAL, WSAEISCONN, WSAENOTCONN,
+    ERROR_CONNECTION_REFUSED, WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAEINVAL, WSAEISCONN, WSAENOTCONN,
+    WSAEWOULDBLOCK,
 };
 use doorbell_winsock::overlapped::Operation;
 use doorbell_winsock::{Completion, Family, Socket};
@@ -165,6 +167,38 @@ fn in_09_one_socket_is_not_accepted_into_twice() {
             bound.bind(any(family)).unwrap();
             refused(told.start(Act::Accept(&listener, &bound), NOTHING), &[WSAEINVAL]);
             refused(told.start(Act::Accept(&bound, &acceptor(family)), NOTHING), &[WSAEINVAL]);
+            told.silence();
+            // One whose accept was cancelled is as it was.
+            let socket = acceptor(family);
+            let id = told.pending(Act::Accept(&listener, &socket), NOTHING);
+            listener.cancel(Some(id)).unwrap();
+            fails(told.next().result(), &[WSA_OPERATION_ABORTED]);
+            told.pending(Act::Accept(&listener, &socket), NOTHING);
+            let client = client_of(address);
+            talk(&client, &accepted(told.next()));
+        });
+    });
+}
+
+// D AcceptEx: who was first has the first connection (OR-07), whether the thread that started it waits for it or not.
+#[test]
+fn in_03_a_plain_accept_does_not_overtake_one_that_pends() {
+    promise(|| {
+        each(|mut told, family| {
+            let (listener, address) = listener(family);
+            listener.set_nonblocking(true).unwrap();
+            let socket = acceptor(family);
+            told.pending(Act::Accept(&listener, &socket), NOTHING);
+            let first = client_of(address);
+            fails(listener.accept(), &[WSAEWOULDBLOCK]);
+            let second = client_of(address);
+            talk(&first, &accepted(told.next()));
+            readable(&listener);
+            let (server, from) = listener.accept().unwrap();
+            assert_eq!(Ok(from), second.local_addr());
+            // The mode is the listener's (MO-07).
+            server.set_nonblocking(false).unwrap();
+            talk(&second, &server);
             told.silence();
         });
     });

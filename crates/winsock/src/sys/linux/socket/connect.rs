@@ -22,7 +22,10 @@ impl Socket {
         let call = core.enter()?;
         core.ask(|connection| connection.may_accept())?;
         let fd = call.fd()?;
-        network_events::accepting(core, &call, || self.accept_from(core, fd))
+        network_events::accepting(core, &call, || {
+            core.behind(|core| core.queues.receives_queued())?;
+            self.accept_from(core, fd)
+        })
     }
 
     fn accept_from(&self, core: &Core, fd: BorrowedFd<'_>) -> Result<(Socket, SocketAddr)> {

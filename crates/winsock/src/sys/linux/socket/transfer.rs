@@ -237,8 +237,8 @@ impl Core {
         }
     }
 
-    /// A plain transfer does not overtake overlapped ones (OR-07).
-    fn behind(&self, queued: impl Fn(&Core) -> bool) -> Result<()> {
+    /// A plain call does not overtake overlapped ones: neither a transfer nor an accept (OR-07).
+    pub(super) fn behind(&self, queued: impl Fn(&Core) -> bool) -> Result<()> {
         let _place = free_place(|| !self.is_nonblocking() && queued(self));
         while queued(self) {
             if self.is_nonblocking() {
