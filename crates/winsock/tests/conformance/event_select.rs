@@ -15,7 +15,9 @@ mod urgent;
 mod writes;
 
 use crate::delivery::{event, is_set, set_soon, stays_unset};
-use crate::harness::{SETTLE, SOON, arrived, fails, families, listener, pair, pair_of, promise, stream};
+use crate::harness::{
+    SETTLE, SOON, arrived, fails, families, listener, pair, pair_of, promise, readable, stream,
+};
 use doorbell_winsock::error::{ERROR_INVALID_HANDLE, WSAEINVAL, WSAENOTSOCK};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::{Event, Family, FdSet, NetEvents, NetworkEvents, Socket, Wait, select, wait_any};
@@ -410,6 +412,25 @@ fn se_18_select_neither_takes_a_network_event_nor_raises_it_again() {
         }
         stays_unset(&event);
         assert_eq!(record(&b), NetEvents::READ);
+        // So with a connection that waits, and with an end.
+        let (listener, address) = listener(Family::V4);
+        listener.event_select(Some(&event), NetEvents::ACCEPT).unwrap();
+        let client = stream(Family::V4);
+        client.connect(address).unwrap();
+        let (c, d) = selected_pair(&event, NetEvents::CLOSE);
+        c.close().unwrap();
+        for socket in [&listener, &d] {
+            readable(socket);
+        }
+        thread::sleep(SETTLE);
+        set_soon(&event);
+        event.reset().unwrap();
+        for _ in 0..2 {
+            let mut read = FdSet::from_iter([&listener, &d]);
+            assert_eq!(select(Some(&mut read), None, None, Some(Duration::ZERO)), Ok(2));
+        }
+        stays_unset(&event);
+        assert_eq!((record(&listener), record(&d)), (NetEvents::ACCEPT, NetEvents::CLOSE));
     });
 }
 

@@ -152,7 +152,12 @@ impl Socket {
                 }
                 core.may_send()
             }
-            Work::SendTo(to) => core.may_send_to(to),
+            Work::SendTo(to) => {
+                if request.segments.as_slice().is_empty() {
+                    return Err(WSAEINVAL);
+                }
+                core.may_send_to(to)
+            }
             Work::Accept(accept) => {
                 let fresh = accept.sys.core()?.is_fresh();
                 if core.is_listening() && fresh { Ok(()) } else { Err(WSAEINVAL) }

@@ -1,8 +1,8 @@
 //! UD: overlapped datagrams.
 
 use crate::harness::{
-    datagram, fails, families, is_one_of, next_end, no_packet, pending, port_with, promise, readable,
-    received, refused, started,
+    datagram, fails, families, is_one_of, known_on_wine, next_end, no_packet, pending, port_with, promise,
+    readable, received, refused, started,
 };
 use doorbell_winsock::error::{ERROR_MORE_DATA, WSAEINVAL, WSAEMSGSIZE, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::{Operation, ToPort};
@@ -107,6 +107,9 @@ fn ud_12_an_overlapped_send_binds_implicitly() {
             let a = Socket::new(family, Kind::Datagram).unwrap();
             let port = port_with(&[(&a, 1)]);
             refused(a.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort), &[WSAEINVAL]);
+            // A list of no buffers is none, and binds nothing (BF-03).
+            refused(a.send_to_overlapped(Vec::<Vec<u8>>::new(), b_name, ToPort), &[WSAEINVAL]);
+            fails(a.local_addr(), &[WSAEINVAL]);
             for text in [b"one".as_slice(), b"", b"three"] {
                 started(a.send_to_overlapped(text, b_name, ToPort));
                 let end = next_end(&port);
@@ -147,6 +150,38 @@ fn ud_13_a_shut_direction_refuses_overlapped_datagrams() {
         refused(a.recv_overlapped(vec![0; 4], Flags::NONE, ToPort), &[WSAESHUTDOWN]);
         refused(a.send_overlapped(vec![0; 4], ToPort), &[WSAESHUTDOWN]);
         no_packet(&port);
+    });
+}
+
+// D recvfrom: nor of a connected socket, which Linux tells of the refusal, as Wine then does.
+#[test]
+fn ud_11_a_send_to_nobody_ends_no_pending_receive_of_a_connected_socket() {
+    known_on_wine("UD-11", || {
+        for family in families() {
+            let (gone, nobody) = datagram(family);
+            gone.close().unwrap();
+            let (a, _) = datagram(family);
+            a.connect(nobody).unwrap();
+            let port = port_with(&[(&a, 1)]);
+            let receive = pending(a.recv_overlapped(vec![0; 8], Flags::NONE, ToPort));
+            for number in 0..10 {
+                if number % 2 == 0 {
+                    assert_eq!(a.send(b"x"), Ok(1));
+                    continue;
+                }
+                let send = started(a.send_overlapped(b"x".to_vec(), ToPort));
+                let end = next_end(&port);
+                assert_eq!((end.id(), end.result()), (send, Ok(1)));
+            }
+            no_packet(&port);
+            // It goes on, and hears its new peer.
+            let (b, b_name) = datagram(family);
+            a.connect(b_name).unwrap();
+            b.send_to(b"hello", a.local_addr().unwrap()).unwrap();
+            let end = next_end(&port);
+            assert_eq!(end.id(), receive);
+            assert_eq!(received(end), b"hello");
+        }
     });
 }
 
