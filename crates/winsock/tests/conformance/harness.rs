@@ -244,6 +244,13 @@ pub(crate) fn refusing(family: Family) -> (Socket, SocketAddr) {
     (socket, address)
 }
 
+/// Nobody listens there any more. The system may give the port to another test meanwhile, but not for long.
+#[track_caller]
+pub(crate) fn refuses(address: SocketAddr) {
+    let refused = || stream(Family::of(&address)).connect(address).is_err_and(|error| error.code() == 10061);
+    assert!(within(SOON, refused), "somebody still listens at {address}");
+}
+
 /// A non-blocking socket whose connect stays in progress: the listener's queue is full and nobody accepts. What
 /// keeps it full comes along.
 pub(crate) fn connecting() -> (Socket, SocketAddr, Vec<Socket>) {
