@@ -280,7 +280,7 @@ fn listening() -> Socket {
 
 #[test]
 fn every_operation_ends_once_and_every_buffer_comes_back() {
-    let plan = Plan::new(1_200_000, 4_000);
+    let plan = Plan::new(1_200_000, 20_000);
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // The guard and other things that stay are there before the count.
     drop(World::new(2));

@@ -273,7 +273,7 @@ fn end_early(world: &World, seed: u64) {
 
 #[test]
 fn every_operation_is_told_to_its_thread_once() {
-    let plan = Plan::new(400_000, 2_000);
+    let plan = Plan::new(400_000, 10_000);
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // The guard and other things that stay are there before the count.
     end_early(&World::new(), plan.seed);
