@@ -33,7 +33,7 @@
 //!   closed by `close`, for all of them, or by the drop of the last.
 //! - **Threads:** any thread may make any call, unless it says otherwise: a [`MessageQueue`] stays in its thread, and
 //!   a routine runs on the thread that started its operation.
-//! - **Times** are `Option<Duration>`: `None` waits for ever, zero does not wait. Parts of a millisecond are rounded up.
+//! - **Times** are `Option<Duration>`: `None` waits for ever, zero does not wait. Windows counts whole milliseconds, rounded up.
 //! - **Numbers** like CP-03 name a promise, which a test of that number keeps on every system. What is not kept, or kept
 //!   otherwise, stands in `DIFFERENCES.md` of this crate.
 //!
