@@ -381,6 +381,32 @@ fn cn_08_after_a_cancelled_accept_the_connection_waits_in_the_backlog() {
             assert_eq!(next_end(&port).result(), Ok(0));
             assert_eq!(socket.peer_addr(), second.local_addr());
             drop(server);
+            // One that has its connection and waits for the first bytes is still the listener's to cancel.
+            let waiting = Socket::for_accept(family).unwrap();
+            for one in [false, true] {
+                let socket = Socket::for_accept(family).unwrap();
+                let id = pending(listener.accept_ex(&socket, vec![0; 16], ToPort));
+                let next = pending(listener.accept_ex(&waiting, NOTHING, ToPort));
+                let silent = stream(family);
+                silent.connect(address).unwrap();
+                no_packet(&port);
+                listener.cancel(one.then_some(id)).unwrap();
+                let end = next_end(&port);
+                cancelled(&end);
+                if one {
+                    // The other one goes on.
+                    assert_eq!(end.id(), id);
+                    let third = stream(family);
+                    third.connect(address).unwrap();
+                    assert_eq!(next_end(&port).id(), next);
+                    assert_eq!(waiting.peer_addr(), third.local_addr());
+                } else {
+                    let other = next_end(&port);
+                    cancelled(&other);
+                    assert_eq!(HashSet::from([end.id(), other.id()]), HashSet::from([id, next]));
+                }
+                no_packet(&port);
+            }
         }
     });
 }

@@ -1,9 +1,9 @@
 //! CL: closing with operations pending.
 
 use crate::harness::{
-    CLOSED_PENDING, NOTHING, SETTLE, SOON, compute, fails, families, in_its_own_process, in_time, is_one_of,
-    listener, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet, received, recv_exactly,
-    recv_pending, recv_to_the_end, refuses, reset, same_bytes, started, stream, within,
+    CLOSED_PENDING, NOTHING, SETTLE, SOON, compute, datagram, fails, families, in_its_own_process, in_time,
+    is_one_of, listener, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet, received,
+    recv_exactly, recv_pending, recv_to_the_end, refuses, reset, same_bytes, started, stream, within,
 };
 use doorbell_winsock::error::{
     ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSA_OPERATION_ABORTED, WSAECONNRESET, WSAENOTSOCK,
@@ -63,6 +63,33 @@ fn cl_01_closing_ends_a_blocked_send_too() {
     });
 }
 
+// D closesocket: datagrams, a receive that waits for their sender as well.
+#[test]
+fn cl_01_closing_ends_the_receives_of_a_datagram_socket() {
+    promise(|| {
+        for family in families() {
+            let (one, _) = datagram(family);
+            let (other, address) = datagram(family);
+            let port = port_with(&[(&one, 1), (&other, 2)]);
+            let mut ids = HashSet::from([
+                pending(one.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort)),
+                pending(one.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort)),
+            ]);
+            let id = pending(other.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort));
+            one.close().unwrap();
+            for _ in 0..2 {
+                let end = next_end(&port);
+                assert!(ids.remove(&end.id()), "told twice, or of another socket");
+                fails(end.result(), CLOSED_PENDING);
+            }
+            no_packet(&port);
+            datagram(family).0.send_to(b"x", address).unwrap();
+            let end = next_end(&port);
+            assert_eq!((end.id(), end.result()), (id, Ok(1)));
+        }
+    });
+}
+
 // W test_completion_port: a listener's accepts, with and without a buffer.
 #[test]
 fn cl_01_closing_a_listener_ends_its_accepts() {
@@ -71,17 +98,25 @@ fn cl_01_closing_a_listener_ends_its_accepts() {
             let (listener, address) = listener(family);
             let port = port_with(&[(&listener, 5)]);
             let mut ids = HashSet::new();
-            for len in [0, 0, 16] {
+            for len in [16, 0, 0, 16] {
                 let socket = Socket::for_accept(family).unwrap();
                 ids.insert(pending(listener.accept_ex(&socket, vec![0; len], ToPort)));
             }
+            // The first one has a connection and waits for its first bytes.
+            let silent = stream(family);
+            silent.connect(address).unwrap();
+            no_packet(&port);
             listener.close().unwrap();
-            for _ in 0..3 {
+            for _ in 0..4 {
                 let end = next_end(&port);
                 assert!(ids.remove(&end.id()));
                 assert_eq!((end.key(), end.system_code()), (5, WSA_OPERATION_ABORTED));
             }
             no_packet(&port);
+            assert!(matches!(
+                in_time(move || silent.recv(&mut [0; 4])).map_err(|e| e.code()),
+                Ok(0) | Err(10054)
+            ));
             refuses(address);
         }
     });
@@ -169,9 +204,16 @@ fn cl_03_closing_the_accept_socket_ends_the_accept_and_not_the_listener() {
         for family in families() {
             let (listener, address) = listener(family);
             let port = port_with(&[(&listener, 1)]);
-            let sockets = [stream(family), Socket::for_accept(family).unwrap()];
-            for socket in sockets {
-                let id = pending(listener.accept_ex(&socket, NOTHING, ToPort));
+            let sockets =
+                [(stream(family), 0), (Socket::for_accept(family).unwrap(), 0), (stream(family), 16)];
+            for (socket, len) in sockets {
+                let id = pending(listener.accept_ex(&socket, vec![0; len], ToPort));
+                if len > 0 {
+                    // It has its connection and waits for the first bytes.
+                    let silent = stream(family);
+                    silent.connect(address).unwrap();
+                    no_packet(&port);
+                }
                 socket.close().unwrap();
                 let end = next_end(&port);
                 assert_eq!((end.id(), end.key(), end.system_code()), (id, 1, WSA_OPERATION_ABORTED));

@@ -38,8 +38,9 @@ pub(in crate::sys::linux) fn on_done(core: &Arc<Core>, direction: Direction, don
     line.ready = false;
     if let Some(op) = line.operations.front_mut() {
         let result = match done.result {
-            // Closing shuts the connection down under an entry that could not be cancelled in time: that is no end.
-            0 if lines.closed && !matches!(op.work, Work::Accept(_)) => {
+            // Closing shuts the connection down under an entry that could not be cancelled in time: that is no end. Of an
+            // accept that waits for a connection it would be a descriptor.
+            0 if lines.closed && (op.listener.is_some() || !matches!(op.work, Work::Accept(_))) => {
                 Step::Ended(Err(WSA_OPERATION_ABORTED))
             }
             n if n >= 0 => ring_success(core, op, n as usize, done.more_data),
