@@ -82,6 +82,7 @@ pub enum Message {
 
 /// A queue of messages, of the thread that made it, where it stays. Its drop destroys its window: what waits is lost, and
 /// sockets that are registered with it are told no more.
+#[doc(alias = "HWND_MESSAGE")]
 pub struct MessageQueue {
     pub(crate) sys: sys::async_select::MessageQueue,
     /// It stays in its thread.

@@ -115,6 +115,7 @@ impl Event {
     ///
     /// # Errors
     /// ERROR_INVALID_HANDLE (6) when closed; WSAEMFILE (10024) when no descriptor is left, WSAENOBUFS (10055).
+    #[doc(alias = "WaitForMultipleObjects")]
     pub fn waitable(&self) -> Result<Waitable> {
         self.sys.waitable().map(Waitable::of).map_err(|code| Error::new("waitable", code))
     }
@@ -133,6 +134,7 @@ impl fmt::Debug for Event {
 }
 
 /// What a foreign loop waits for: [`Event::waitable`]. It stays in its thread.
+#[doc(alias = "HANDLE")]
 pub struct Waitable {
     pub(crate) sys: sys::event_select::Waitable,
     _thread: PhantomData<*const ()>,
@@ -194,6 +196,7 @@ fn wait(events: &[Event], all: bool, timeout: Option<Duration>, alertable: Alert
 
 /// A set of network events.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[doc(alias = "lNetworkEvents")]
 pub struct NetEvents(u16);
 
 impl NetEvents {
@@ -337,6 +340,7 @@ impl Socket {
     ///
     /// # Errors
     /// The same.
+    #[doc(alias = "WSAEnumNetworkEvents")]
     pub fn enum_network_events_into(&self, event: Option<&Event>, record: &mut NetworkEvents) -> Result<()> {
         self.sys.enum_network_events(event, record).map_err(|code| Error::new("enum_network_events", code))
     }

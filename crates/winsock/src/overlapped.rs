@@ -67,6 +67,7 @@ pub unsafe trait IoBufMut: IoBuf {}
 
 /// One piece of memory.
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "WSABUF")]
 pub struct Segment {
     pub(crate) start: *mut u8,
     pub(crate) len: usize,
@@ -84,6 +85,7 @@ impl Segment {
 
 /// The pieces of a buffer, in order.
 #[derive(Debug)]
+#[doc(alias = "LPWSABUF")]
 pub enum Segments {
     /// One piece.
     One(Segment),
@@ -404,6 +406,7 @@ impl<B> From<Refused<B>> for Error {
 /// How an operation that ends at a port was started.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "handed over by value once; a box would cost an allocation")]
+#[doc(alias = "WSA_IO_PENDING")]
 pub enum Started {
     /// WSA_IO_PENDING (997): it runs, and exactly one packet will tell of its end (CP-04).
     Pending(OpId),
@@ -432,6 +435,7 @@ pub struct ToPort;
 
 /// [`ToPort`], and an event is set too when the operation ends (CP-09). Starting the operation resets the event (OV-04).
 #[derive(Clone, Copy, Debug)]
+#[doc(alias = "hEvent")]
 pub struct ToPortAndEvent<'a>(pub &'a Event);
 
 /// The channel of an operation that sets an event when it ends, whatever its outcome (OV-05), also when it ends at once

@@ -66,6 +66,7 @@ pub fn sleep_ex(timeout: Option<Duration>, alertable: Alertable) -> Result<Wait>
 
 /// Reaches a thread from any other: `Send` and `Sync`. Clones reach the same one; it outlives its thread, and then refuses.
 #[derive(Clone)]
+#[doc(alias = "HANDLE")]
 pub struct ThreadHandle {
     sys: sys::routine::Thread,
 }

@@ -141,6 +141,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`Socket::new`].
+    #[doc(alias = "WSASocket")]
     pub fn for_accept(family: Family) -> Result<Socket> {
         Ok(Socket { sys: call("socket", sys::socket::Socket::for_accept(family))? })
     }
@@ -202,6 +203,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`recv`](Socket::recv), also for urgent data where there is none; Windows may say WSAEINVAL (10022) of that.
+    #[doc(alias = "WSARecv")]
     pub fn recv_with(&self, buffer: &mut [u8], flags: Flags) -> Result<usize> {
         call("recv", self.sys.recv(buffer, flags))
     }
@@ -220,6 +222,7 @@ impl Socket {
     ///
     /// # Errors
     /// As [`send`](Socket::send).
+    #[doc(alias = "WSASend")]
     pub fn send_with(&self, buffer: &[u8], flags: Flags) -> Result<usize> {
         call("send", self.sys.send(buffer, flags))
     }
