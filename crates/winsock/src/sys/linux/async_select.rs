@@ -3,19 +3,21 @@
 //! A queue is a list under a lock. Its thread waits at home, where the sockets that are registered with its window are
 //! in its own set; whoever else posts wakes it there.
 
-use super::engine::home::{self, Home};
+mod queue;
+
+use self::queue::Queue;
+use super::engine::home;
 use super::error::Result;
-use super::event_select::{self, Beacons};
+use super::event_select;
 use super::network_events::Target;
 use super::port::free_place;
 use super::socket::Socket;
-use crate::async_select::{MESSAGES_MAX, Message, MessageQueue as Public, Window as PublicWindow};
-use crate::error::{ERROR_INVALID_WINDOW_HANDLE, ERROR_NOT_ENOUGH_QUOTA, Error, WSAEINVAL};
+use crate::async_select::{Message, MessageQueue as Public, Window as PublicWindow};
+use crate::error::{Error, WSAEINVAL};
 use crate::event_select::{NetEvents, Waitable};
 use crate::socket::SocketId;
 use std::cell::Cell;
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Every so many messages taken the thread also looks at the sockets, so that posted messages, however many, do not
@@ -29,39 +31,7 @@ pub(crate) struct MessageQueue {
 
 #[derive(Clone)]
 pub(crate) struct Window {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    home: Arc<Home>,
-    /// None when the queue is gone.
-    messages: Mutex<Option<Messages>>,
-}
-
-#[derive(Default)]
-struct Messages {
-    waiting: VecDeque<Message>,
-    beacons: Beacons,
-}
-
-impl Messages {
-    /// True if it is the first that waits.
-    fn push(&mut self, message: Message) -> bool {
-        self.waiting.push_back(message);
-        let first = self.waiting.len() == 1;
-        if first {
-            self.beacons.show(true);
-        }
-        first
-    }
-
-    fn pop(&mut self) -> Option<Message> {
-        let message = self.waiting.pop_front()?;
-        if self.waiting.is_empty() {
-            self.beacons.show(false);
-        }
-        Some(message)
-    }
+    shared: Arc<Queue>,
 }
 
 impl MessageQueue {
@@ -70,11 +40,7 @@ impl MessageQueue {
         let home = home::here()?;
         // What fails, fails now.
         home.selection()?;
-        let messages = Mutex::new(Some(Messages::default()));
-        Ok(MessageQueue {
-            window: Window { shared: Arc::new(Shared { home, messages }) },
-            taken: Cell::new(0),
-        })
+        Ok(MessageQueue { window: Window { shared: Arc::new(Queue::new(home)) }, taken: Cell::new(0) })
     }
 
     pub(crate) fn window(&self) -> Window {
@@ -82,7 +48,7 @@ impl MessageQueue {
     }
 
     pub(crate) fn get(&self, timeout: Option<Duration>) -> Result<Option<Message>> {
-        let home = &self.window.shared.home;
+        let home = self.window.shared.home();
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if let Some(message) = self.take() {
             return Ok(Some(message));
@@ -104,10 +70,10 @@ impl MessageQueue {
     }
 
     fn take(&self) -> Option<Message> {
-        let message = self.window.shared.lock().as_mut().and_then(Messages::pop)?;
+        let message = self.window.shared.pop()?;
         self.taken.set((self.taken.get() + 1) % LOOK_EVERY);
         if self.taken.get() == 0 {
-            self.window.shared.home.look();
+            self.window.shared.home().look();
         }
         Some(message)
     }
@@ -123,9 +89,7 @@ impl Public {
     pub fn waitable(&self) -> crate::Result<Waitable> {
         let made = || {
             let sys = event_select::Waitable::new()?;
-            if let Some(messages) = self.sys.window.shared.lock().as_mut() {
-                messages.beacons.add(&sys, !messages.waiting.is_empty());
-            }
+            self.sys.window.shared.tell_also(&sys);
             Ok(Waitable::of(sys))
         };
         made().map_err(|code| Error::new("waitable", code))
@@ -134,48 +98,20 @@ impl Public {
 
 impl Drop for MessageQueue {
     fn drop(&mut self) {
-        *self.window.shared.lock() = None;
+        self.window.shared.close();
     }
 }
 
 impl Window {
     pub(crate) fn post(&self, id: u32, wparam: usize, lparam: isize) -> Result<()> {
         // What happened before the post comes out before it (AS-10).
-        self.shared.home.look_in_its_place();
-        let mut messages = self.shared.lock();
-        match &mut *messages {
-            None => Err(ERROR_INVALID_WINDOW_HANDLE),
-            Some(queue) if queue.waiting.len() >= MESSAGES_MAX => Err(ERROR_NOT_ENOUGH_QUOTA),
-            Some(queue) => {
-                let first = queue.push(Message::Posted { id, wparam, lparam });
-                drop(messages);
-                self.shared.wake(first);
-                Ok(())
-            }
-        }
+        self.shared.home().look_in_its_place();
+        self.shared.post(Message::Posted { id, wparam, lparam })
     }
 
     /// Posts a message of a socket, of which none is lost however many wait. A queue that is gone needs none.
     pub(super) fn tell(&self, message: Message) {
-        let mut messages = self.shared.lock();
-        if let Some(queue) = &mut *messages {
-            let first = queue.push(message);
-            drop(messages);
-            self.shared.wake(first);
-        }
-    }
-}
-
-impl Shared {
-    /// Who finds messages waiting does not sleep; and the thread itself is awake.
-    fn wake(&self, first: bool) {
-        if first && !self.home.is_here() {
-            self.home.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Messages>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.tell(message);
     }
 }
 
@@ -183,10 +119,10 @@ impl Socket {
     pub(crate) fn async_select(&self, window: &PublicWindow, id: u32, mask: NetEvents) -> Result<()> {
         let window = &window.sys;
         self.core()?;
-        if window.shared.lock().is_none() {
+        if window.shared.is_closed() {
             return Err(WSAEINVAL);
         }
         let socket = SocketId(self.id());
-        self.select(mask, Target::Window { window: window.clone(), id, socket }, &window.shared.home)
+        self.select(mask, Target::Window { window: window.clone(), id, socket }, window.shared.home())
     }
 }

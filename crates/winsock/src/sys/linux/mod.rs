@@ -13,3 +13,4 @@ pub(crate) mod routine;
 pub(crate) mod select;
 pub(crate) mod socket;
 pub(crate) mod startup;
+mod sync;

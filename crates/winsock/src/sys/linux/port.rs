@@ -5,12 +5,13 @@
 
 mod runner;
 mod thread;
+mod waiter;
 
 pub(crate) use self::thread::blocking;
 pub(in crate::sys::linux) use self::thread::{free_place, runs_here, runs_on, take_place, thread_number};
 
 use self::runner::Runner;
-use self::thread::Waiter;
+use self::waiter::Waiter;
 use super::engine::channel::Sink;
 use super::engine::domain::Domain;
 use super::engine::guard;

@@ -3,16 +3,15 @@
 //! A thread that never waited for an event, selected network events or started an operation that an event or a routine
 //! tells of has no home and pays nothing. It drives its domains whenever it waits in this library; while it computes,
 //! sleeps elsewhere or is gone, the guard does.
-//!
-//! The trick: the state says in one word where the thread is, so a wake costs a system call only if there is somebody to
-//! wake, and one that comes before the wait is not lost.
 
 mod here;
+mod place;
 
 pub(in crate::sys::linux) use self::here::{here, look_here};
 pub(super) use self::here::{note_started, operates};
 
 use self::here::{MINE, MY_OPERATIONS};
+use self::place::{Place, Where};
 use super::super::error::{self, Result};
 use super::super::event_select::Claim;
 use super::super::os::epoll::Epoll;
@@ -23,27 +22,13 @@ use super::domain::Domain;
 use crate::overlapped::Completion;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
-
-/// It computes, or is elsewhere.
-const AWAY: u8 = 0;
-/// Woken before it waited, or out of its sleep.
-const WOKEN: u8 = 1;
-/// It has no domain and sleeps on the condition variable.
-const ASLEEP: u8 = 2;
-const IN_OPERATIONS: u8 = 3;
-const IN_SELECTION: u8 = 4;
-/// It waits in a domain whose bell was rung for it.
-const RUNG: u8 = 5;
 
 pub(in crate::sys::linux) struct Home {
     /// Whose it is, by the number that no other thread ever has.
     pub(in crate::sys::linux) thread: u64,
-    state: AtomicU8,
-    bed: Mutex<()>,
-    bell: Condvar,
+    place: Place,
     operations: OnceLock<Arc<Domain>>,
     selection: OnceLock<Arc<Domain>>,
     /// The sets of foreign loops in which the domains are nested. Held while a domain is made.
@@ -58,9 +43,7 @@ impl Home {
     fn new() -> Arc<Home> {
         let home = Arc::new(Home {
             thread: super::super::port::thread_number(),
-            state: AtomicU8::new(AWAY),
-            bed: Mutex::new(()),
-            bell: Condvar::new(),
+            place: Place::new(),
             operations: OnceLock::new(),
             selection: OnceLock::new(),
             making: Mutex::default(),
@@ -156,14 +139,14 @@ impl Home {
     pub(in crate::sys::linux) fn wait(&self, timeout: Option<Duration>) {
         let mut sink = Sink::default();
         match (self.selection.get(), self.operations.get()) {
-            (None, None) => self.sleep(timeout),
-            (None, Some(domain)) => self.wait_in(domain, IN_OPERATIONS, timeout, &mut sink),
-            (Some(domain), None) => self.wait_in(domain, IN_SELECTION, timeout, &mut sink),
+            (None, None) => self.place.sleep(timeout),
+            (None, Some(domain)) => self.wait_in(domain, Where::Operations, timeout, &mut sink),
+            (Some(domain), None) => self.wait_in(domain, Where::Selection, timeout, &mut sink),
             (Some(outer), Some(inner)) => {
                 inner.visit();
                 let waiting = inner.begin_wait();
                 inner.flush();
-                self.wait_in(outer, IN_SELECTION, timeout, &mut sink);
+                self.wait_in(outer, Where::Selection, timeout, &mut sink);
                 inner.poll(Some(Duration::ZERO), &mut sink);
                 drop(waiting);
             }
@@ -177,9 +160,9 @@ impl Home {
         entries: &mut Vec<pollfd>,
         deadline: Option<Instant>,
     ) -> Result<usize> {
-        let (domain, state) = match self.selection.get() {
-            Some(selection) => (selection.clone(), IN_SELECTION),
-            None => (self.operations()?, IN_OPERATIONS),
+        let (domain, place) = match self.selection.get() {
+            Some(selection) => (selection.clone(), Where::Selection),
+            None => (self.operations()?, Where::Operations),
         };
         let inner = self.operations.get().filter(|inner| !Arc::ptr_eq(inner, &domain));
         let domains = [Some(&domain), inner].into_iter().flatten();
@@ -189,9 +172,8 @@ impl Home {
             domain.flush();
         });
         entries.push(pollfd { fd: domain.as_fd().as_raw_fd(), events: POLLIN, revents: 0 });
-        let is_away = self.state.compare_exchange(AWAY, state, SeqCst, SeqCst).is_ok();
-        let answers = if is_away { poll(entries, deadline) } else { look(entries) };
-        self.state.store(AWAY, SeqCst);
+        let answers = if self.place.enter(place) { poll(entries, deadline) } else { look(entries) };
+        self.place.leave();
         let news = entries.pop().is_some_and(|entry| entry.revents != 0);
         drop(waiting);
         if news {
@@ -224,24 +206,13 @@ impl Home {
     pub(in crate::sys::linux) fn wake(&self) {
         if self.is_here() {
             // It is out of the kernel's wait, or not in one; what it waits in next does not wait.
-            let _ = self.state.compare_exchange(AWAY, WOKEN, SeqCst, SeqCst);
+            self.place.stay();
             return;
         }
-        let woken = self.state.fetch_update(SeqCst, SeqCst, |state| match state {
-            AWAY | ASLEEP => Some(WOKEN),
-            IN_OPERATIONS | IN_SELECTION => Some(RUNG),
-            _ => None,
-        });
-        let domain = match woken {
-            Ok(ASLEEP) => {
-                // It holds this lock from its look at the state until it sleeps.
-                drop(lock(&self.bed));
-                self.bell.notify_all();
-                None
-            }
-            Ok(IN_OPERATIONS) => self.operations.get(),
-            Ok(IN_SELECTION) => self.selection.get(),
-            _ => None,
+        let domain = match self.place.wake() {
+            Some(Where::Operations) => self.operations.get(),
+            Some(Where::Selection) => self.selection.get(),
+            None => None,
         };
         if let Some(domain) = domain {
             domain.ring_bell();
@@ -257,7 +228,7 @@ impl Home {
 
     /// The bell of this domain was taken out by somebody else, who looked there for this thread.
     pub(super) fn bell_heard(&self, domain: &Domain) {
-        if self.state.load(SeqCst) == RUNG {
+        if self.place.is_rung() {
             domain.ring_bell();
         }
     }
@@ -267,32 +238,15 @@ impl Home {
         ptr::eq(MINE.get(), self)
     }
 
-    fn wait_in(&self, domain: &Domain, state: u8, timeout: Option<Duration>, sink: &mut Sink) {
+    fn wait_in(&self, domain: &Domain, place: Where, timeout: Option<Duration>, sink: &mut Sink) {
         domain.visit();
         // Counted first, so that the guard does not take the bell time and again.
         let waiting = domain.begin_wait();
-        if self.state.compare_exchange(AWAY, state, SeqCst, SeqCst).is_ok() {
+        if self.place.enter(place) {
             domain.poll(timeout, sink);
         }
-        self.state.store(AWAY, SeqCst);
+        self.place.leave();
         drop(waiting);
-    }
-
-    fn sleep(&self, timeout: Option<Duration>) {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
-        let mut bed = lock(&self.bed);
-        if self.state.compare_exchange(AWAY, ASLEEP, SeqCst, SeqCst).is_ok() {
-            while self.state.load(SeqCst) == ASLEEP {
-                match deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())) {
-                    Some(Duration::ZERO) => break,
-                    Some(left) => {
-                        bed = self.bell.wait_timeout(bed, left).unwrap_or_else(PoisonError::into_inner).0;
-                    }
-                    None => bed = self.bell.wait(bed).unwrap_or_else(PoisonError::into_inner),
-                }
-            }
-        }
-        self.state.store(AWAY, SeqCst);
     }
 }
 

@@ -1,8 +1,9 @@
 //! How a thread's wait for events stands. Armed, and from then on satisfied by at most one event.
 
+use super::super::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use super::super::sync::{Mutex, MutexGuard};
 use super::object::Object;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 const IDLE: u32 = 0;
 const ANY: u32 = 1;

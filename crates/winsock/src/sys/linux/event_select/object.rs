@@ -6,10 +6,11 @@
 
 use super::super::engine::home::Home;
 use super::super::error::Result;
+use super::super::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
+use super::super::sync::{Mutex, MutexGuard};
 use super::waitable::{Beacons, Waitable};
 use crate::error::ERROR_INVALID_HANDLE;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 const SET: u8 = 1;
 const CLOSED: u8 = 2;
@@ -24,7 +25,7 @@ impl Event {
             manual_reset,
             flags: AtomicU8::new(0),
             handles: AtomicUsize::new(1),
-            waiters: Mutex::default(),
+            waiters: Mutex::new(Waiters::default()),
         })))
     }
 

@@ -1,76 +1,11 @@
-//! What a thread knows of itself: where it sleeps while it is parked, at which port it runs, and its number.
+//! What a thread knows of itself: at which port it runs, and its number.
 
-use super::super::engine::home::Home;
 use super::runner::Runner;
+use super::waiter::Waiter;
 use super::{LOOK_EVERY, PortCore, lock};
-use crate::port::Packet;
-use crate::semantics::port::Release;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
-
-/// Where a parked thread sleeps.
-#[derive(Clone)]
-pub(super) struct Waiter(Arc<Bed>);
-
-struct Bed {
-    released: Mutex<Option<Release<Packet>>>,
-    wake: Condvar,
-    /// A thread that waits alertably sleeps in its home.
-    home: OnceLock<Arc<Home>>,
-}
-
-impl PartialEq for Waiter {
-    fn eq(&self, other: &Waiter) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-}
-
-impl Waiter {
-    fn new() -> Waiter {
-        Waiter(Arc::new(Bed { released: Mutex::new(None), wake: Condvar::new(), home: OnceLock::new() }))
-    }
-
-    pub(super) fn release(&self, release: Release<Packet>) {
-        let mut released = self.0.released.lock().unwrap_or_else(PoisonError::into_inner);
-        // Releases are handed over without the port's lock, so one to poll may come late; it displaces nothing.
-        if released.is_none() || !matches!(release, Release::Poll) {
-            *released = Some(release);
-        }
-        drop(released);
-        self.0.wake.notify_one();
-        if let Some(home) = self.0.home.get() {
-            home.wake();
-        }
-    }
-
-    // As `sleep`, but for at most one word from anybody, who may be one with a routine.
-    pub(super) fn sleep_at_home(
-        &self,
-        home: &Arc<Home>,
-        timeout: Option<Duration>,
-    ) -> Option<Release<Packet>> {
-        self.0.home.get_or_init(|| home.clone());
-        let released = || self.0.released.lock().unwrap_or_else(PoisonError::into_inner).take();
-        released().or_else(|| {
-            home.wait(timeout);
-            released()
-        })
-    }
-
-    pub(super) fn sleep(&self, timeout: Option<Duration>) -> Option<Release<Packet>> {
-        let released = self.0.released.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut released = match timeout {
-            None => self.0.wake.wait_while(released, |r| r.is_none()).unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                let waited = self.0.wake.wait_timeout_while(released, timeout, |r| r.is_none());
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        released.take()
-    }
-}
+use std::sync::{Arc, Weak};
 
 /// What a thread knows of itself: where it sleeps, at which port it runs, and at which it would if it did not wait.
 struct Me {

@@ -2,10 +2,11 @@
 
 use super::super::error::Result;
 use super::super::overlapped::result_of;
+use super::super::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use super::super::sync::{Mutex, MutexGuard};
 use crate::overlapped::Completion;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 /// Something to run.
 pub(super) enum Apc {
