@@ -9,7 +9,7 @@ mod order;
 mod outcome;
 mod starter;
 
-use crate::harness::{SILENCE, SOON, event, families, pair_of};
+use crate::harness::{LONG, SILENCE, SOON, event, families, narrow};
 use doorbell_winsock::overlapped::{Channel, IoBufMut, Op, OpId, Refused, ToEvent, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
@@ -36,19 +36,6 @@ fn each(body: impl Fn(Told, Family)) {
             body(Told::by(way), family);
         }
     }
-}
-
-/// More than the buffers of a [`narrow`] pair take, so that a send of it pends.
-const LONG: usize = 2 << 20;
-
-/// A connected pair that keeps little in its buffers.
-fn narrow(family: Family) -> (Socket, Socket) {
-    let (a, b) = pair_of(family);
-    for socket in [&a, &b] {
-        socket.set_send_buffer(65536).expect("the send buffer");
-        socket.set_recv_buffer(65536).expect("the receive buffer");
-    }
-    (a, b)
 }
 
 /// Starts operations of the calling thread, all told the same way, and hears of their ends.
