@@ -1,8 +1,9 @@
 //! ER: the same numbers on every system.
 
 use crate::harness::{
-    NOTHING, any, datagram, fails, families, is_one_of, listener, next_end, no_packet, pair, pair_of,
-    pending, port_with, promise, readable, recv_exactly, recv_pending, refusing, reset, started, stream,
+    LONG, NOTHING, SETTLE, SOON, any, arrived, datagram, fails, families, is_one_of, listener, narrow,
+    next_end, no_packet, pair, pair_of, pending, port_with, promise, readable, recv_exactly, recv_pending,
+    refusing, reset, started, stream, within,
 };
 use doorbell_winsock::error::{
     ERROR_ABANDONED_WAIT_0, ERROR_CONNECTION_ABORTED, ERROR_CONNECTION_REFUSED, ERROR_INVALID_HANDLE,
@@ -15,6 +16,7 @@ use doorbell_winsock::error::{
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{CompletionPort, Error, Family, Kind, Shutdown, Socket};
+use std::thread;
 use std::time::Duration;
 
 // D Windows Sockets Error Codes.
@@ -146,6 +148,14 @@ fn er_03_sending_on_a_reset_connection_fails_and_is_no_signal() {
             for _ in 0..3 {
                 fails(b.send(b"x"), &[WSAECONNRESET, WSAECONNABORTED]);
             }
+            // A send that was blocked as it came ends too.
+            let (e, f) = narrow(family);
+            let blocked = thread::spawn(move || f.send(&[1; LONG]));
+            arrived(&e, 1);
+            thread::sleep(SETTLE);
+            reset(&e);
+            assert!(within(SOON, || blocked.is_finished()), "send hangs after the reset");
+            fails(blocked.join().unwrap(), &[WSAECONNRESET, WSAECONNABORTED]);
             // Another connection knows nothing of it.
             d.send(b"y").unwrap();
             assert_eq!(recv_exactly(&c, 1), b"y");

@@ -10,9 +10,9 @@ mod order;
 mod shutdown;
 
 use crate::harness::{
-    NOTHING, SETTLE, SOON, arrived, compute, fails, families, foreign_pair, known_on_wine, next_end,
-    no_packet, pair, pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly,
-    recv_pending, refused, reset, same_bytes, started, stream,
+    NOTHING, SETTLE, SOON, arrived, compute, datagram, fails, families, foreign_pair, known_on_wine,
+    listener, next_end, no_packet, pair, pair_of, pattern, pending, port_with, promise, quiet, received,
+    recv_exactly, recv_pending, refused, reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_NETNAME_DELETED, WAIT_TIMEOUT, WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
@@ -20,7 +20,7 @@ use doorbell_winsock::error::{
 };
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{CompletionPort, Packet, Shutdown, Started};
+use doorbell_winsock::{CompletionPort, Family, Packet, Shutdown, Socket, Started};
 use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::thread;
@@ -409,6 +409,23 @@ fn mo_05_the_mode_does_not_matter_for_overlapped_operations() {
         assert_eq!((end.id(), end.result()), (send, Ok(8 << 20)));
         // And a plain call still obeys the mode.
         fails(b.recv(&mut [0; 4]), &[WSAEWOULDBLOCK]);
+        // Nor for an accept, a connect and a datagram.
+        let (listener, address) = listener(Family::V4);
+        let client = stream(Family::V4);
+        let (c, c_name) = datagram(Family::V4);
+        for (socket, key) in [(&listener, 3), (&client, 4), (&c, 5)] {
+            socket.set_nonblocking(true).unwrap();
+            port.associate(socket, key).unwrap();
+        }
+        pending(listener.accept_ex(&Socket::for_accept(Family::V4).unwrap(), NOTHING, ToPort));
+        pending(c.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort));
+        no_packet(&port);
+        started(client.connect_ex(address, b"hey".to_vec(), ToPort));
+        let mut ends = [next_end(&port), next_end(&port)].map(|end| (end.key(), end.result()));
+        ends.sort_by_key(|(key, _)| *key);
+        assert_eq!(ends, [(3, Ok(0)), (4, Ok(3))]);
+        c.send_to(b"x", c_name).unwrap();
+        assert_eq!(received(next_end(&port)), b"x");
     });
 }
 

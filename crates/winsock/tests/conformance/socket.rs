@@ -5,11 +5,12 @@ mod close;
 mod datagram;
 mod mode;
 mod shutdown;
+mod time_out;
 
 use crate::harness::{
-    SETTLE, SILENCE, SOON, any, arrived, datagram, fails, families, is_one_of, known_on_wine, listener, pair,
-    pair_of, pattern, promise, quiet, readable, recv_exactly, recv_to_the_end, refusing, reset, same_bytes,
-    stream, within,
+    SETTLE, SILENCE, SOON, any, arrived, fails, families, is_one_of, known_on_wine, listener, pair, pair_of,
+    pattern, promise, quiet, readable, recv_exactly, recv_to_the_end, refusing, reset, same_bytes, stream,
+    within,
 };
 use doorbell_winsock::error::{
     WSAEADDRINUSE, WSAECONNABORTED, WSAECONNREFUSED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAETIMEDOUT,
@@ -250,13 +251,26 @@ fn bl_06_a_refused_socket_can_be_connected_elsewhere() {
             let (_held, nobody) = refusing(family);
             let (listener, address) = listener(family);
             let socket = stream(family);
+            let linger = Some(Duration::from_secs(3));
+            socket.set_nodelay(true).unwrap();
+            socket.set_keepalive(true).unwrap();
+            socket.set_linger(linger).unwrap();
+            socket.set_recv_timeout(Some(Duration::from_millis(50))).unwrap();
             for _ in 0..2 {
                 fails(socket.connect(nobody), &[WSAECONNREFUSED]);
+                assert_eq!(socket.socket_error(), Ok(WSAECONNREFUSED));
             }
             socket.connect(address).unwrap();
+            assert_eq!(socket.socket_error(), Ok(0));
             let (server, _) = listener.accept().unwrap();
             socket.send(b"hello").unwrap();
             assert_eq!(recv_exactly(&server, 5), b"hello");
+            // What it was set to it still is.
+            assert_eq!(
+                (socket.nodelay(), socket.keepalive(), socket.linger()),
+                (Ok(true), Ok(true), Ok(linger))
+            );
+            fails(socket.recv(&mut [0; 4]), &[WSAETIMEDOUT]);
         }
     });
 }
@@ -285,101 +299,6 @@ fn bl_06_a_refused_socket_keeps_its_name() {
                 assert_eq!(listener.accept().unwrap().1, name);
             }
         }
-    });
-}
-
-// W test_timeout.
-#[test]
-fn bl_09_a_receive_time_out_ends_recv_and_loses_nothing() {
-    promise(|| {
-        let (a, b) = pair();
-        assert_eq!(a.recv_timeout(), Ok(None));
-        a.set_recv_timeout(Some(Duration::from_millis(100))).unwrap();
-        assert_eq!(a.recv_timeout(), Ok(Some(Duration::from_millis(100))));
-        for _ in 0..2 {
-            let start = Instant::now();
-            fails(a.recv(&mut [0; 8]), &[WSAETIMEDOUT]);
-            // A clock's tick may be missing: the catalogue allows 80.
-            assert!(start.elapsed() >= Duration::from_millis(80), "after {:?}", start.elapsed());
-        }
-        b.send(b"late").unwrap();
-        assert_eq!(recv_exactly(&a, 4), b"late");
-        // Without it recv waits for as long as it takes.
-        a.set_recv_timeout(None).unwrap();
-        let start = Instant::now();
-        let sender = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(250));
-            b.send(b"x").unwrap();
-            b
-        });
-        assert_eq!(a.recv(&mut [0; 8]), Ok(1));
-        assert!(start.elapsed() >= Duration::from_millis(250));
-        drop(sender.join());
-    });
-}
-
-// W test_timeout; D SO_RCVTIMEO: which calls know it, and which do not.
-#[test]
-fn bl_09_a_receive_time_out_is_for_blocking_receives_alone() {
-    promise(|| {
-        let limit = Some(Duration::from_millis(50));
-        for family in families() {
-            let ((a, _), (b, b_name)) = (datagram(family), datagram(family));
-            b.set_recv_timeout(limit).unwrap();
-            fails(b.recv_from(&mut [0; 8]), &[WSAETIMEDOUT]);
-            fails(b.recv_with(&mut [0; 8], Flags::PEEK), &[WSAETIMEDOUT]);
-            b.set_nonblocking(true).unwrap();
-            fails(b.recv(&mut [0; 8]), &[WSAEWOULDBLOCK]);
-            a.send_to(b"late", b_name).unwrap();
-            readable(&b);
-            assert_eq!(b.recv(&mut [0; 8]), Ok(4));
-            // An accept waits for as long as it takes.
-            let (listener, address) = listener(family);
-            listener.set_recv_timeout(limit).unwrap();
-            let accepting = thread::spawn(move || listener.accept().map(drop));
-            thread::sleep(SILENCE);
-            assert!(!accepting.is_finished(), "the listener's time-out ended an accept");
-            stream(family).connect(address).unwrap();
-            accepting.join().unwrap().unwrap();
-        }
-    });
-}
-
-// D recv: a receive that is to fill its buffer and runs out of time gives what there was, or leaves it.
-#[test]
-fn bl_09_a_part_of_a_buffer_is_not_lost_with_the_time() {
-    promise(|| {
-        let (a, b) = pair();
-        b.set_recv_timeout(Some(Duration::from_millis(50))).unwrap();
-        a.send(b"abc").unwrap();
-        arrived(&b, 3);
-        let mut buffer = [0; 8];
-        let start = Instant::now();
-        let got = match b.recv_with(&mut buffer, Flags::WAIT_ALL) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                is_one_of(error, &[WSAETIMEDOUT]);
-                b.recv(&mut buffer).unwrap()
-            }
-        };
-        assert!(start.elapsed() < SOON);
-        assert_eq!(&buffer[..got], b"abc");
-        a.send(b"de").unwrap();
-        assert_eq!(b.recv(&mut buffer), Ok(2));
-    });
-}
-
-// W test_timeout.
-#[test]
-fn bl_09_a_send_time_out_ends_send() {
-    promise(|| {
-        let (a, b) = pair();
-        a.set_send_timeout(Some(Duration::from_millis(100))).unwrap();
-        assert_eq!(a.send_timeout(), Ok(Some(Duration::from_millis(100))));
-        let block = vec![1; 1 << 20];
-        let error = (0..64).find_map(|_| a.send(&block).err()).expect("64 MiB were accepted and nobody read");
-        is_one_of(error, &[WSAETIMEDOUT]);
-        drop(b);
     });
 }
 

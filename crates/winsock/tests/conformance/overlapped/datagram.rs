@@ -1,8 +1,8 @@
 //! UD: overlapped datagrams.
 
 use crate::harness::{
-    datagram, fails, families, is_one_of, known_on_wine, next_end, no_packet, pending, port_with, promise,
-    readable, received, refused, started,
+    NOTHING, datagram, fails, families, is_one_of, known_on_wine, next_end, no_packet, pending, port_with,
+    promise, readable, received, refused, started,
 };
 use doorbell_winsock::error::{ERROR_MORE_DATA, WSAEINVAL, WSAEMSGSIZE, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::{Operation, ToPort};
@@ -16,13 +16,30 @@ fn ud_03_a_datagram_cut_off_ends_a_pending_receive_with_what_fits() {
         for family in families() {
             let ((a, a_name), (b, b_name)) = (datagram(family), datagram(family));
             let port = port_with(&[(&b, 1)]);
-            let id = pending(b.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort));
-            a.send_to(b"0123456789", b_name).unwrap();
-            let mut end = next_end(&port);
-            assert_eq!((end.id(), end.system_code(), end.bytes()), (id, ERROR_MORE_DATA, 4));
-            assert_eq!(end.remote_addr(), Some(a_name));
-            fails(end.result(), &[WSAEMSGSIZE]);
-            assert_eq!(end.take_buffer::<Vec<u8>>().unwrap(), b"0123");
+            for with_sender in [true, false] {
+                let buffer = vec![0; 4];
+                let id = if with_sender {
+                    pending(b.recv_from_overlapped(buffer, Flags::NONE, ToPort))
+                } else {
+                    pending(b.recv_overlapped(buffer, Flags::NONE, ToPort))
+                };
+                a.send_to(b"0123456789", b_name).unwrap();
+                let mut end = next_end(&port);
+                assert_eq!((end.id(), end.system_code(), end.bytes()), (id, ERROR_MORE_DATA, 4));
+                if with_sender {
+                    assert_eq!(end.remote_addr(), Some(a_name));
+                }
+                fails(end.result(), &[WSAEMSGSIZE]);
+                assert_eq!(end.take_buffer::<Vec<u8>>().unwrap(), b"0123");
+            }
+            // Into nothing anything is too long.
+            pending(b.recv_from_overlapped(NOTHING, Flags::NONE, ToPort));
+            a.send_to(b"x", b_name).unwrap();
+            let end = next_end(&port);
+            assert_eq!(
+                (end.system_code(), end.bytes(), end.remote_addr()),
+                (ERROR_MORE_DATA, 0, Some(a_name))
+            );
             // The rest is gone, the next one is whole.
             pending(b.recv_from_overlapped(vec![0; 4], Flags::NONE, ToPort));
             no_packet(&port);
@@ -70,6 +87,9 @@ fn ud_05_an_empty_datagram_ends_a_receive_and_is_no_end() {
                 a.send_to(text, b_name).unwrap();
                 let end = next_end(&port);
                 assert_eq!((end.result(), end.remote_addr()), (Ok(text.len()), Some(a_name)));
+                pending(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPort));
+                a.send_to(text, b_name).unwrap();
+                assert_eq!(next_end(&port).result(), Ok(text.len()));
             }
             no_packet(&port);
         }

@@ -23,7 +23,7 @@ impl Socket {
         core.ask(|connection| connection.may_accept())?;
         let fd = call.fd()?;
         network_events::accepting(core, &call, || {
-            core.behind(|core| core.queues.receives_queued())?;
+            core.behind(None, |core| core.queues.receives_queued())?;
             self.accept_from(core, fd)
         })
     }

@@ -73,7 +73,7 @@ impl Socket {
         flags: Flags,
         sender: bool,
     ) -> Result<Received> {
-        core.behind(|core| core.queues.receives_queued())?;
+        core.behind(deadline(&core.recv_timeout_ms), |core| core.queues.receives_queued())?;
         let mut options = recv_flags(core.kind, flags);
         if core.waits_outside() {
             options |= RecvFlags::DONTWAIT;
@@ -124,7 +124,7 @@ impl Socket {
         let mut options = SendFlags::NOSIGNAL;
         options.set(SendFlags::DONTWAIT, core.waits_outside());
         let sent = network_events::sending(core, &call, buffer.len(), || {
-            core.behind(|core| core.queues.sends_queued())?;
+            core.behind(deadline(&core.send_timeout_ms), |core| core.queues.sends_queued())?;
             core.patiently(fd, POLLOUT, &core.send_timeout_ms, || net::sendto(fd, buffer, options, to))
         })?;
         core.sent_to();
@@ -134,7 +134,7 @@ impl Socket {
 
 impl Core {
     fn send_on(&self, fd: BorrowedFd<'_>, buffer: &[u8], flags: Flags) -> Result<usize> {
-        self.behind(|core| core.queues.sends_queued())?;
+        self.behind(deadline(&self.send_timeout_ms), |core| core.queues.sends_queued())?;
         if buffer.is_empty() && self.kind == Kind::Stream {
             return Ok(0);
         }
@@ -188,7 +188,7 @@ impl Core {
         timeout_ms: &AtomicU32,
         mut attempt: impl FnMut() -> std::result::Result<T, Errno>,
     ) -> Result<T> {
-        let mut deadline = None;
+        let mut until = None;
         // A thread of a port that waits here frees its place (CP-21). That there is room now does not say that all of
         // a send will fit.
         let _place = free_place(|| !self.is_nonblocking() && (events == POLLOUT || look_at(fd, events) == 0));
@@ -217,13 +217,10 @@ impl Core {
                     return Err(WSAETIMEDOUT);
                 }
                 Err(Errno::AGAIN) => {
-                    if deadline.is_none() {
-                        deadline = match timeout_ms.load(SeqCst) {
-                            0 => None,
-                            ms => Some(Instant::now() + Duration::from_millis(ms.into())),
-                        };
+                    if until.is_none() {
+                        until = deadline(timeout_ms);
                     }
-                    match routine::wait_alertably(fd, events, deadline)? {
+                    match routine::wait_alertably(fd, events, until)? {
                         0 => return Err(WSAETIMEDOUT),
                         // The end of the stream comes without urgent data.
                         answer if events == POLLPRI && answer & POLLPRI == 0 && answer & POLLHUP != 0 => {
@@ -238,7 +235,7 @@ impl Core {
     }
 
     /// A plain call does not overtake overlapped ones: neither a transfer nor an accept (OR-07).
-    pub(super) fn behind(&self, queued: impl Fn(&Core) -> bool) -> Result<()> {
+    pub(super) fn behind(&self, deadline: Option<Instant>, queued: impl Fn(&Core) -> bool) -> Result<()> {
         let _place = free_place(|| !self.is_nonblocking() && queued(self));
         while queued(self) {
             if self.is_nonblocking() {
@@ -246,6 +243,9 @@ impl Core {
             }
             if self.is_closed() {
                 return Err(WSAEINTR);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(WSAETIMEDOUT);
             }
             // Mixing blocking calls with overlapped ones on one socket is rare, and then this is no burden: a
             // millisecond is short beside what fills a send buffer.
@@ -280,6 +280,14 @@ impl Core {
             self.note_error(code);
         }
         code
+    }
+}
+
+/// When a wait that begins now has to end.
+fn deadline(timeout_ms: &AtomicU32) -> Option<Instant> {
+    match timeout_ms.load(SeqCst) {
+        0 => None,
+        ms => Some(Instant::now() + Duration::from_millis(ms.into())),
     }
 }
 
