@@ -142,12 +142,13 @@ pub(in crate::sys::linux) fn abandon(core: &Arc<Core>, lines: &mut Lines, sink: 
     lines.shutdown_after_sends = false;
     for direction in Direction::BOTH {
         let in_ring = lines.lines[direction as usize].in_ring.clone();
-        while lines.lines[direction as usize].operations.len() > usize::from(in_ring.is_some()) {
-            if let Some(op) = lines.lines[direction as usize].operations.pop_back() {
+        if in_ring.is_none() {
+            for op in std::mem::take(&mut lines.lines[direction as usize].operations) {
                 core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
                 end(core, op, Err(WSA_OPERATION_ABORTED), sink);
             }
         }
+        // Else the first one ends when the kernel gives it back, and the others behind it.
         let first = lines.lines[direction as usize].operations.front_mut();
         if let (Some(domain), Some(token), Some(op)) = (in_ring, lines.token, first) {
             if !std::mem::replace(&mut op.cancelled, true) {

@@ -2,7 +2,7 @@ use crate::error::{
     ERROR_NOT_FOUND, WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN,
 };
 use crate::event_select::{Event, Wait, wait_any};
-use crate::overlapped::{Completion, Op, OpId, ToEvent, ToPort, ToPortAndEvent, ToRoutine};
+use crate::overlapped::{Completion, Op, OpId, Started, ToEvent, ToPort, ToPortAndEvent, ToRoutine};
 use crate::routine::{Alertable, sleep_ex};
 use crate::socket::{Family, Flags, Kind, Shutdown, Socket};
 use crate::{CompletionPort, Packet};
@@ -304,4 +304,25 @@ fn a_panic_of_a_routine_leaves_the_queue_usable() {
     assert!(unwound.is_err() && !ran.get());
     assert_eq!(sleep_ex(NOW, Alertable::Yes).unwrap(), Wait::IoCompletion);
     assert!(ran.get());
+}
+
+#[test]
+fn a_close_ends_operations_in_the_order_of_their_starts() {
+    let (near, _far) = pair();
+    let port = CompletionPort::new(0).unwrap();
+    port.associate(&near, 1).unwrap();
+    let ids: Vec<_> = (0..4)
+        .map(|_| match near.recv_overlapped(vec![0; 4], Flags::NONE, ToPort).unwrap() {
+            Started::Pending(id) => id,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    near.close().unwrap();
+    let ends: Vec<_> = (0..4)
+        .map(|_| match port.get(SOON).unwrap() {
+            Packet::Io(end) => end.id(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(ends, ids);
 }
