@@ -41,6 +41,7 @@ pub(crate) fn wait(
         return Err(ERROR_INVALID_PARAMETER);
     }
     let home = home::here()?;
+    let _turn = home.claim.turn();
     if all {
         wait_for(&All::new(&home, events)?, timeout, alertable)
     } else {
@@ -57,6 +58,8 @@ trait Aim {
     fn take(&self) -> Option<Claimed>;
     /// From here on whoever sets an event satisfies the wait. False if what is waited for may be there already.
     fn arm(&self) -> bool;
+    /// Leaves this thread's name where another wait of it took it away.
+    fn name_again(&self) {}
 }
 
 fn wait_for(aim: &impl Aim, timeout: Option<Duration>, alertable: Alertable) -> Result<Wait> {
@@ -93,6 +96,10 @@ fn wait_for(aim: &impl Aim, timeout: Option<Duration>, alertable: Alertable) -> 
         loop {
             if let Some(claimed) = home.claim.claimed() {
                 return ended(claimed);
+            }
+            if home.claim.is_disturbed() {
+                aim.name_again();
+                break;
             }
             if alertable == Alertable::Yes && routine::can_run(home) {
                 break;
@@ -169,11 +176,9 @@ impl<'a> All<'a> {
         if objects.windows(2).any(|pair| Arc::ptr_eq(&pair[0], &pair[1])) {
             return Err(ERROR_INVALID_PARAMETER);
         }
-        home.claim.name_all(objects.clone());
-        for object in &objects {
-            object.add_name_for_all(home);
-        }
-        Ok(All { home, objects })
+        let all = All { home, objects };
+        all.name_again();
+        Ok(all)
     }
 }
 
@@ -194,6 +199,13 @@ impl Aim for All<'_> {
     fn arm(&self) -> bool {
         self.home.claim.arm_all();
         !object::try_all(self.home) && !self.objects.iter().any(|object| object.is_closed())
+    }
+
+    fn name_again(&self) {
+        self.home.claim.name_all(self.objects.clone());
+        for object in &self.objects {
+            object.add_name_for_all(self.home);
+        }
     }
 }
 

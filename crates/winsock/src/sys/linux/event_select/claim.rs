@@ -9,6 +9,8 @@ const IDLE: u32 = 0;
 const ANY: u32 = 1;
 const ALL: u32 = 2;
 const FAILED: u32 = 3;
+/// Another wait of this thread came between: what was armed has to be armed anew.
+const DISTURBED: u32 = 5;
 /// With the place of the event in the bits above.
 const SATISFIED: u32 = 4;
 const PLACE_SHIFT: u32 = 8;
@@ -28,6 +30,20 @@ pub(super) enum Claimed {
 }
 
 impl Claim {
+    /// A wait of this thread begins. It may be inside another one, which lets a buffer go that waits as it is dropped.
+    pub(super) fn turn(&self) -> Turn<'_> {
+        let outer = match self.word.load(SeqCst) {
+            IDLE => IDLE,
+            _ => self.word.swap(IDLE, SeqCst),
+        };
+        Turn { claim: self, outer }
+    }
+
+    /// Whether a wait inside this one took its place.
+    pub(super) fn is_disturbed(&self) -> bool {
+        self.word.load(SeqCst) == DISTURBED
+    }
+
     pub(super) fn arm_any(&self) {
         self.word.store(ANY, SeqCst);
     }
@@ -76,6 +92,19 @@ impl Claim {
     /// The events of a wait for all.
     pub(super) fn all(&self) -> MutexGuard<'_, Vec<Arc<Object>>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For as long as one wait has the claim; then it is the outer one's again. What that one was given stands.
+pub(super) struct Turn<'a> {
+    claim: &'a Claim,
+    outer: u32,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let outer = if matches!(self.outer, ANY | ALL) { DISTURBED } else { self.outer };
+        self.claim.word.store(outer, SeqCst);
     }
 }
 

@@ -2,8 +2,9 @@ use super::super::os::poll::{POLLIN, poll, pollfd};
 use super::wait;
 use crate::error::{ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER};
 use crate::event_select::{Event, NetEvents, Wait};
+use crate::overlapped::{IoBuf, IoBufMut, Segment, Segments, ToEvent, ToPort};
 use crate::routine::{Alertable, ThreadHandle};
-use crate::socket::{Family, Kind, Socket};
+use crate::socket::{Family, Flags, Kind, Socket};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
@@ -227,6 +228,70 @@ fn a_foreign_loop_hears_of_its_sockets_before_anybody_has_set_the_event() {
         assert!(Instant::now() < until, "the loop hears of nothing but the event");
         near.enum_network_events(Some(&event)).unwrap();
         near.recv(&mut [0; 16]).unwrap();
+    }
+}
+
+/// A buffer that waits for an event of its own when it is dropped, and before or behind that sets those of the wait in
+/// which it is.
+struct Waits {
+    byte: Box<u8>,
+    events: [Event; 2],
+    sets_first: bool,
+    dropped_by: mpsc::Sender<thread::ThreadId>,
+}
+
+// SAFETY: the byte lies on the heap and is nobody else's.
+unsafe impl IoBuf for Waits {
+    fn segments(&mut self) -> Segments {
+        Segments::One(Segment::new(&mut *self.byte, 1))
+    }
+}
+// SAFETY: it may be written.
+unsafe impl IoBufMut for Waits {}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let set = || self.events.iter().for_each(|event| event.set().unwrap());
+        if self.sets_first {
+            set();
+        }
+        let mine = Event::new().unwrap();
+        for for_all in [false, true] {
+            let waited =
+                wait(std::slice::from_ref(&mine), for_all, Some(Duration::from_millis(5)), Alertable::No);
+            assert_eq!(waited, Ok(Wait::TimedOut));
+        }
+        if !self.sets_first {
+            set();
+        }
+        self.dropped_by.send(thread::current().id()).unwrap();
+    }
+}
+
+#[test]
+fn a_buffer_that_waits_as_it_is_dropped_takes_nothing_from_the_wait_that_drops_it() {
+    for (for_all, sets_first) in [(false, true), (false, false), (true, true), (true, false)] {
+        let (near, far) = pair();
+        let events: [Event; 2] = std::array::from_fn(|_| Event::auto_reset().unwrap());
+        let (dropped_by, dropper) = mpsc::channel();
+        let buffer = Waits { byte: Box::new(0), events: events.clone(), sets_first, dropped_by };
+        // The first brings the socket to this thread's home; nobody wants the end of the second.
+        let op = near.recv_overlapped(vec![0; 1], Flags::NONE, ToEvent(&Event::new().unwrap())).unwrap();
+        near.recv_overlapped(buffer, Flags::NONE, ToPort).unwrap();
+        let sender = thread::spawn(move || {
+            thread::sleep(SETTLE);
+            far.send(b"12").unwrap();
+            far
+        });
+        let waited = wait(&events, for_all, SOON, Alertable::No);
+        assert_eq!(waited, Ok(Wait::Index(0)), "for all: {for_all}, set first: {sets_first}");
+        assert_eq!(dropper.recv().unwrap(), thread::current().id());
+        // Each was taken once.
+        let left = if for_all { Wait::TimedOut } else { Wait::Index(0) };
+        assert_eq!(any(&events[1..], NOW), Ok(left));
+        assert_eq!(any(&events, NOW), Ok(Wait::TimedOut));
+        assert_eq!(op.take().result(), Ok(1));
+        sender.join().unwrap();
     }
 }
 
