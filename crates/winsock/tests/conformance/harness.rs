@@ -286,6 +286,21 @@ pub(crate) fn connecting() -> (Socket, SocketAddr, Vec<Socket>) {
     panic!("every connect succeeded although nobody accepts");
 }
 
+/// Lets everybody in who wants to a full listener, until somebody there has said this.
+#[track_caller]
+pub(crate) fn let_in(listener: &Socket, said: &[u8]) {
+    let (mut inside, mut heard) = (Vec::new(), vec![0; said.len()]);
+    listener.set_nonblocking(true).expect("non-blocking");
+    // Who found it full asks again after a second, and then after three.
+    let came = within(2 * SOON, || {
+        inside.extend(listener.accept().map(|(socket, _)| socket));
+        let all_of_it = |socket: &&Socket| socket.bytes_available() == Ok(said.len());
+        inside.iter().find(all_of_it).is_some_and(|socket| socket.recv(&mut heard) == Ok(said.len()))
+    });
+    assert!(came, "nobody of {} said it", inside.len());
+    assert_eq!(heard, said);
+}
+
 pub(crate) fn datagram(family: Family) -> (Socket, SocketAddr) {
     let socket = Socket::new(family, Kind::Datagram).expect("a datagram socket");
     socket.bind(any(family)).expect("bind");

@@ -7,9 +7,9 @@ mod queue;
 mod release;
 
 use crate::harness::{
-    NOTHING, SOON, arrived, datagram, fails, families, listener, next_end, next_posted, no_packet, pair,
-    pair_of, pattern, pending, port_with, promise, readable, received, recv_exactly, recv_pending, refused,
-    refuses, reset, same_bytes, started, stream,
+    NOTHING, SOON, arrived, connecting, datagram, fails, families, let_in, listener, next_end, next_posted,
+    no_packet, pair, pair_of, pattern, pending, port_with, promise, readable, received, recv_exactly,
+    recv_pending, refused, refuses, reset, same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT,
@@ -369,18 +369,23 @@ fn cp_28_operations_survive_the_thread_that_started_them() {
         let (a, b) = pair();
         let (listener, address) = listener(Family::V4);
         let (c, d) = pair();
-        let port = port_with(&[(&b, 1), (&listener, 2), (&d, 3)]);
+        let (_queued, full, keep) = connecting();
+        let client = stream(Family::V4);
+        let port = port_with(&[(&b, 1), (&listener, 2), (&d, 3), (&client, 4)]);
         {
-            let (b, listener, d) = (b.clone(), listener.clone(), d.clone());
+            let (b, listener, d, client) = (b.clone(), listener.clone(), d.clone(), client.clone());
             let starter = thread::spawn(move || {
                 recv_pending(&b, 4);
                 let socket = Socket::for_accept(Family::V4).unwrap();
                 pending(listener.accept_ex(&socket, NOTHING, ToPort));
                 pending(d.send_overlapped(pattern(8 << 20, 1), ToPort));
+                pending(client.connect_ex(full, b"ding".to_vec(), ToPort));
             });
             starter.join().unwrap();
         }
         no_packet(&port);
+        let_in(&keep[0], b"ding");
+        assert_eq!(next_end(&port).key(), 4);
         a.send(b"x").unwrap();
         let end = next_end(&port);
         assert_eq!((end.key(), end.result()), (1, Ok(1)));

@@ -1,9 +1,10 @@
 //! OV-07, OV-15, CR-20: what operations do while the thread that started them does something else, or is gone.
 
-use super::{Act, LONG, Told, WAYS, narrow};
+use super::{Act, LONG, Told, WAYS, Way, narrow};
 use crate::harness::{
-    Counted, SETTLE, SOON, becomes_set, compute, event, fails, foreign_pair, is_set, pair, pattern, promise,
-    received, recv_exactly, recv_to_the_end, same_bytes, stays_unset, within,
+    Counted, NOTHING, SETTLE, SOON, becomes_set, compute, connecting, event, fails, foreign_pair, is_set,
+    let_in, listener, pair, pattern, promise, received, recv_exactly, recv_to_the_end, same_bytes,
+    stays_unset, stream, within,
 };
 use doorbell_winsock::error::{WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED};
 use doorbell_winsock::overlapped::{ToEvent, ToRoutine};
@@ -11,6 +12,7 @@ use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Family, FdSet, Socket, Wait, select, wait_any};
 use std::io::{Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -131,6 +133,56 @@ fn ov_11_a_long_send_goes_on_while_its_starter_computes_or_sleeps() {
             }
         }
     });
+}
+
+// D Overlapped I/O, AcceptEx, ConnectEx: these go on as well, and a connect's first block is sent.
+#[test]
+fn ov_07_accepts_and_connects_end_while_their_starter_computes_or_sleeps() {
+    promise(|| {
+        thread::scope(|scope| {
+            for way in WAYS {
+                for computes in [true, false] {
+                    scope.spawn(move || accepts_and_connects_go_on(way, computes));
+                }
+            }
+        });
+    });
+}
+
+fn accepts_and_connects_go_on(way: Way, computes: bool) {
+    let (listener, address) = listener(Family::V4);
+    let (_queued, full, keep) = connecting();
+    let accept = Socket::for_accept(Family::V4).unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let (tell, started) = mpsc::channel();
+    let starter = {
+        let (accept, over) = (accept.clone(), over.clone());
+        thread::spawn(move || {
+            let client = stream(Family::V4);
+            let mut told = Told::by(way);
+            let accepts = told.pending(Act::Accept(&listener, &accept), NOTHING);
+            let connects = told.pending(Act::Connect(&client, full), b"ding".to_vec());
+            tell.send(()).unwrap();
+            while !over.load(Ordering::SeqCst) {
+                let step = Duration::from_millis(5);
+                if computes { compute(step) } else { thread::sleep(step) }
+            }
+            for (id, bytes) in [(accepts, 0), (connects, 4)] {
+                let end = told.next();
+                assert_eq!((end.id(), end.result()), (id, Ok(bytes)));
+            }
+            told.silence();
+        })
+    };
+    started.recv().unwrap();
+    let client = stream(Family::V4);
+    client.connect(address).unwrap();
+    let accepted = within(SOON, || accept.send(b"dong").is_ok());
+    let connected = catch_unwind(AssertUnwindSafe(|| let_in(&keep[0], b"ding")));
+    over.store(true, Ordering::SeqCst);
+    assert!(accepted && connected.is_ok(), "by {way:?}, computes: {computes}; accepted: {accepted}");
+    assert_eq!(recv_exactly(&client, 4), b"dong");
+    starter.join().unwrap();
 }
 
 // D Overlapped I/O: operations of several sockets go on side by side while their starter is away, and it finds them ended.
@@ -266,6 +318,55 @@ fn ov_15_a_send_ends_with_its_starter() {
         let got = recv_to_the_end(&b);
         assert!(got.len() < LONG);
         same_bytes(&got, &pattern(LONG, 5)[..got.len()]);
+    });
+}
+
+// D ExitThread: accepts and connects too, and what they held is free: by event it comes back, by routine it is dropped.
+#[test]
+fn ov_15_accepts_and_connects_end_with_their_starter() {
+    promise(|| {
+        for way in WAYS {
+            let (listener, address) = listener(Family::V4);
+            let (_queued, full, _keep) = connecting();
+            let (accept, client) = (Socket::for_accept(Family::V4).unwrap(), stream(Family::V4));
+            let done = [event(), event()];
+            let (runs, drops) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let ops = {
+                let (listener, accept, done) = (listener.clone(), accept.clone(), done.clone());
+                let (runs, drops) = (runs.clone(), drops.clone());
+                let starter = thread::spawn(move || {
+                    let acts = [Act::Accept(&listener, &accept), Act::Connect(&client, full)];
+                    let mut ops = Vec::new();
+                    for (act, event) in acts.into_iter().zip(&done) {
+                        let (buffer, runs) = (Counted::new(4, &drops), runs.clone());
+                        if way == Way::Event {
+                            ops.push(act.start(buffer, ToEvent(event)).unwrap());
+                        } else {
+                            let routine = move |_| _ = runs.fetch_add(1, Ordering::SeqCst);
+                            act.start(buffer, ToRoutine(routine)).unwrap();
+                        }
+                    }
+                    (ops, client)
+                });
+                starter.join().unwrap().0
+            };
+            for (already, (op, event)) in ops.into_iter().zip(&done).enumerate() {
+                becomes_set(event);
+                let mut end = op.take();
+                fails(end.result(), &[WSA_OPERATION_ABORTED]);
+                assert_eq!(drops.load(Ordering::SeqCst), already);
+                drop(end.take_buffer::<Counted>().expect("the buffer comes back"));
+            }
+            assert!(within(SOON, || drops.load(Ordering::SeqCst) == 2), "what they held is dropped");
+            // The listener and the accept socket serve the next.
+            let mut told = Told::by(way);
+            told.pending(Act::Accept(&listener, &accept), NOTHING);
+            let client = stream(Family::V4);
+            client.connect(address).unwrap();
+            assert_eq!(told.next().take_accepted().unwrap().peer_addr(), client.local_addr());
+            told.silence();
+            assert_eq!((runs.load(Ordering::SeqCst), drops.load(Ordering::SeqCst)), (0, 2));
+        }
     });
 }
 
