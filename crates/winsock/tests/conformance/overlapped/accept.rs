@@ -1,9 +1,9 @@
 //! IN: AcceptEx and ConnectEx.
 
 use crate::harness::{
-    NOTHING, SETTLE, any, connecting, datagram, fails, families, known_on_wine, listener, next_end,
-    no_packet, pair, pattern, pending, port_with, promise, readable, recv_exactly, recv_pending, refused,
-    refusing, reset, same_bytes, started, stream,
+    NOTHING, any, connecting, datagram, fails, families, known_on_wine, listener, next_end, no_packet, pair,
+    pattern, pending, port_with, promise, readable, recv_exactly, recv_pending, refused, refusing, reset,
+    same_bytes, started, stream,
 };
 use doorbell_winsock::error::{
     ERROR_CONNECTION_REFUSED, WSAEALREADY, WSAECONNREFUSED, WSAECONNRESET, WSAEINVAL, WSAEISCONN,
@@ -11,7 +11,6 @@ use doorbell_winsock::error::{
 };
 use doorbell_winsock::overlapped::{Operation, ToPort};
 use doorbell_winsock::{Completion, Family, Shutdown, Socket};
-use std::thread;
 
 fn acceptor(family: Family) -> Socket {
     Socket::for_accept(family).unwrap()
@@ -144,7 +143,7 @@ fn in_05_a_client_that_closes_without_a_byte_ends_the_accept_with_nothing() {
         let socket = acceptor(Family::V4);
         pending(listener.accept_ex(&socket, vec![0; 16], ToPort));
         let client = client_of(address);
-        thread::sleep(SETTLE);
+        no_packet(&port);
         reset(&client);
         fails(next_end(&port).result(), &[WSAECONNRESET]);
         pending(listener.accept_ex(&acceptor(Family::V4), NOTHING, ToPort));
