@@ -1,14 +1,14 @@
 //! BF: buffers and partial completion.
 
 use crate::harness::{
-    Counted, NOTHING, SILENCE, SOON, arrived, fails, families, known_on_wine, next_end, no_packet, pair,
-    pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending, refused,
-    reset, same_bytes, started, stream, within,
+    Counted, NOTHING, SILENCE, SOON, arrived, datagram, fails, families, known_on_wine, next_end, no_packet,
+    pair, pair_of, pattern, pending, port_with, promise, quiet, received, recv_exactly, recv_pending,
+    refused, reset, same_bytes, started, stream, within,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET, WSAEINVAL, WSAENOTCONN, WSAENOTSOCK};
 use doorbell_winsock::overlapped::{OpId, ToPort};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Completion, CompletionPort, Packet, Shutdown, Started};
+use doorbell_winsock::{Completion, CompletionPort, Family, Packet, Shutdown, Started};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,6 +46,61 @@ fn bf_01_a_long_gather_is_cut_nowhere() {
         started(a.send_overlapped(pieces, ToPort));
         same_bytes(&recv_exactly(&b, all.len()), &all);
         assert_eq!(next_end(&port).result(), Ok(all.len()));
+    });
+}
+
+// D WSARecv, WSASend, WSASendTo: dwBufferCount has no limit, also where a system takes no more than a thousand at a time; a
+// datagram stays one.
+#[test]
+fn bf_01_any_number_of_pieces() {
+    known_on_wine("BF-01", || {
+        const PIECES: usize = 3000;
+        let bytes = pattern(2 * PIECES, 3);
+        let pieces = || bytes.chunks(2).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let room = || vec![vec![0; 2]; PIECES];
+        let (a, b) = pair();
+        let ((c, _), (d, d_name)) = (datagram(Family::V4), datagram(Family::V4));
+        let port = port_with(&[(&a, 1), (&b, 2), (&c, 3), (&d, 4)]);
+        // 1. A stream, whether the receive waits for the send or comes behind it.
+        for early in [true, false] {
+            let receive = || started(b.recv_overlapped(room(), Flags::NONE, ToPort));
+            if early {
+                receive();
+            }
+            started(a.send_overlapped(pieces(), ToPort));
+            if !early {
+                arrived(&b, bytes.len());
+                receive();
+            }
+            let mut ends = [next_end(&port), next_end(&port)];
+            ends.sort_by_key(Completion::key);
+            let [sent, mut taken] = ends;
+            assert_eq!(sent.result(), Ok(bytes.len()));
+            let count = taken.result().unwrap();
+            let mut got = taken.take_buffer::<Vec<Vec<u8>>>().unwrap().concat();
+            assert!(got[count..].iter().all(|byte| *byte == 0));
+            got.truncate(count);
+            got.extend(recv_exactly(&b, bytes.len() - count));
+            same_bytes(&got, &bytes);
+        }
+        // 2. A datagram.
+        for early in [true, false] {
+            let receive = || started(d.recv_from_overlapped(room(), Flags::NONE, ToPort));
+            if early {
+                receive();
+            }
+            started(c.send_to_overlapped(pieces(), d_name, ToPort));
+            if !early {
+                arrived(&d, 1);
+                receive();
+            }
+            let mut ends = [next_end(&port), next_end(&port)];
+            ends.sort_by_key(Completion::key);
+            let [sent, mut taken] = ends;
+            assert_eq!((sent.result(), taken.result()), (Ok(bytes.len()), Ok(bytes.len())));
+            same_bytes(&taken.take_buffer::<Vec<Vec<u8>>>().unwrap().concat(), &bytes);
+        }
+        no_packet(&port);
     });
 }
 
@@ -361,10 +416,18 @@ fn bf_07_wait_all_ends_only_when_the_buffer_is_full() {
             assert_eq!(end.id(), id);
             assert_eq!(received(end), b"abcd");
             // A part is there at the start; the end of the stream ends it with what there was.
+            // Of several pieces each is filled.
+            started(b.recv_overlapped(vec![vec![0; 3], vec![], vec![0; 2]], Flags::WAIT_ALL, ToPort));
+            a.send(b"gh").unwrap();
+            no_packet(&port);
+            a.send(b"ij").unwrap();
+            let mut end = next_end(&port);
+            assert_eq!(end.result(), Ok(5));
+            assert_eq!(end.take_buffer::<Vec<Vec<u8>>>().unwrap(), [b"efg".to_vec(), vec![], b"hi".to_vec()]);
             started(b.recv_overlapped(vec![0; 8], Flags::WAIT_ALL, ToPort));
             no_packet(&port);
             a.shutdown(Shutdown::Send).unwrap();
-            assert_eq!(received(next_end(&port)), b"ef");
+            assert_eq!(received(next_end(&port)), b"j");
         }
     });
 }

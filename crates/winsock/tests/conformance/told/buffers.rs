@@ -2,17 +2,19 @@
 
 use super::{Act, LONG, Told, WAYS, Way, each, narrow};
 use crate::harness::{
-    Counted, NOTHING, SILENCE, SOON, arrived, event, pair, pair_of, pattern, promise, quiet, received,
-    recv_exactly, recv_to_the_end, refused, reset, same_bytes, stream, within,
+    Counted, NOTHING, SILENCE, SOON, arrived, event, pair, pair_of, pattern, port_with, promise, quiet,
+    received, recv_exactly, recv_to_the_end, refused, reset, same_bytes, stream, within,
 };
 use doorbell_winsock::error::{WSAEINVAL, WSAENOTCONN};
-use doorbell_winsock::overlapped::{ToEvent, ToRoutine};
+use doorbell_winsock::overlapped::{IoBuf, IoBufMut, Segments, ToEvent, ToPort, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Completion, Family, Wait};
+use doorbell_winsock::{Completion, Event, Family, Socket, Wait, wait_any};
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 // W test_WSARecv; D WSARecv.
 #[test]
@@ -284,5 +286,93 @@ fn bf_06_what_a_routine_does_not_take_is_dropped_with_what_it_was_given() {
         told.receives(&b, 4);
         a.send(b"y").unwrap();
         assert_eq!(received(told.next()), b"y");
+    });
+}
+
+/// A buffer that uses its socket as it is dropped.
+struct Busy {
+    bytes: Counted,
+    socket: Socket,
+    event: Event,
+}
+
+// SAFETY: the bytes are those of the buffer inside, which keeps the contract.
+unsafe impl IoBuf for Busy {
+    fn segments(&mut self) -> Segments {
+        self.bytes.segments()
+    }
+}
+// SAFETY: as above.
+unsafe impl IoBufMut for Busy {}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // What these say depends on where it is dropped; that they return does not.
+        self.event.set().unwrap();
+        let _ = self.socket.bytes_available();
+        let _ = self.socket.cancel(None);
+        let _ = self.socket.recv_overlapped(vec![0; 1], Flags::NONE, ToPort);
+        let _ = self.socket.send(b"!");
+        let _ = wait_any(from_ref(&self.event), Some(SOON), Alertable::No);
+    }
+}
+
+// The rule of this interface: nobody holds anything while a buffer is dropped, wherever that is.
+#[test]
+fn bf_05_a_buffer_may_use_its_socket_as_it_is_dropped() {
+    promise(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        let idle = event();
+        let dropped = |what, count| {
+            let all = || {
+                // Whoever brings the end may be this thread, in its wait.
+                wait_any(from_ref(&idle), Some(Duration::from_millis(5)), Alertable::No).unwrap();
+                drops.load(Ordering::SeqCst) == count
+            };
+            assert!(within(SOON, all), "{what}: {} of {count}", drops.load(Ordering::SeqCst));
+        };
+        let busy =
+            |socket: &Socket| Busy { bytes: Counted::new(8, &drops), socket: socket.clone(), event: event() };
+        // 1. An operation that is given up, before its end and behind it.
+        let (a, b) = pair();
+        drop(b.recv_overlapped(busy(&b), Flags::NONE, ToEvent(&event())).unwrap());
+        dropped("given up", 1);
+        b.cancel(None).ok();
+        drop(b.send_overlapped(busy(&b), ToEvent(&event())).unwrap());
+        dropped("given up behind its end", 2);
+        // 2. A packet that no port takes; the peer's byte, its end, a cancel and a close end the operation.
+        let ends: [fn(&Socket, &Socket); 4] = [
+            |a, _| _ = a.send(b"12345678").unwrap(),
+            |a, _| a.close().unwrap(),
+            |_, b| b.cancel(None).unwrap(),
+            |_, b| b.close().unwrap(),
+        ];
+        for (number, end) in ends.into_iter().enumerate() {
+            let (c, d) = pair();
+            d.recv_overlapped(busy(&d), Flags::NONE, ToPort).unwrap();
+            end(&c, &d);
+            dropped("no port", 3 + number);
+            d.close().ok();
+        }
+        // 3. Routines of a thread that ends, one that pends and one that is queued.
+        let (_e, f) = pair();
+        let of_thread = [busy(&f), busy(&f)];
+        let thread = {
+            let f = f.clone();
+            thread::spawn(move || {
+                let [queued, pends] = of_thread;
+                f.send_overlapped(queued, ToRoutine(drop)).unwrap();
+                f.recv_overlapped(pends, Flags::NONE, ToRoutine(drop)).unwrap();
+            })
+        };
+        thread.join().unwrap();
+        dropped("a thread's end", 8);
+        // 4. A packet that nobody takes out of its port.
+        let (_g, h) = pair();
+        let port = port_with(&[(&h, 1)]);
+        h.send_overlapped(busy(&h), ToPort).unwrap();
+        drop(port);
+        dropped("a port's end", 9);
+        drop(a);
     });
 }

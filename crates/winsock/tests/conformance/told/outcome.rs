@@ -250,10 +250,21 @@ fn ov_14_an_empty_receive_waits_for_data_and_takes_nothing() {
                 assert_eq!(told.next().result(), Ok(0));
             }
             assert_eq!(recv_exactly(&b, 4), b"data");
-            // The peer's end is something to wait for too.
-            told.receives(&b, 0);
+            // It has its place in the order, and what it left is for the next, at once.
+            let ids = [told.receives(&b, 0), told.receives(&b, 4), told.receives(&b, 0)];
+            a.send(b"more").unwrap();
+            let ends = [told.next(), told.next()];
+            assert_eq!(ends.each_ref().map(|end| end.id()), ids[..2]);
+            assert_eq!(ends.map(|end| end.result()), [Ok(0), Ok(4)]);
+            told.silence();
+            // The peer's end is something to wait for too, and so is a reset.
             a.close().unwrap();
-            assert_eq!(told.next().result(), Ok(0));
+            let end = told.next();
+            assert_eq!((end.id(), end.result()), (ids[2], Ok(0)));
+            let (c, d) = pair_of(family);
+            told.receives(&d, 0);
+            reset(&c);
+            fails(told.next().result(), &[WSAECONNRESET]);
             told.silence();
         });
     });

@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+/// IOV_MAX: the system refuses more pieces in one call; Winsock takes any number.
+const PIECES_MAX: usize = 1024;
+
 /// What a try came to.
 pub(in crate::sys::linux) enum Step {
     Ended(Result<usize, i32>),
@@ -136,14 +139,34 @@ fn receive(core: &Arc<Core>, flags: Flags, segments: &[Segment], moved: &mut usi
 
 fn send(core: &Arc<Core>, segments: &[Segment], moved: &mut usize) -> Step {
     let total: usize = segments.iter().map(|s| s.len).sum();
-    match with_pieces(segments, *moved, |pieces| core.try_send(pieces, Flags::NONE)) {
+    // A stream's pieces may go one lot after the other.
+    let (lot, skip) = match core.kind {
+        Kind::Stream if segments.len() > PIECES_MAX => lot_behind(segments, *moved),
+        _ => (segments, *moved),
+    };
+    let offered = lot.iter().map(|s| s.len).sum::<usize>() - skip;
+    match with_pieces(lot, skip, |pieces| core.try_send(pieces, Flags::NONE)) {
         Ok(bytes) => {
             *moved += bytes;
             // A short send means that there is no more room: the system tells when there is.
-            if *moved == total { Step::Ended(Ok(total)) } else { Step::Blocked }
+            match bytes {
+                _ if *moved == total => Step::Ended(Ok(total)),
+                _ if bytes == offered => Step::Again,
+                _ => Step::Blocked,
+            }
         }
         Err(code) => failed(code),
     }
+}
+
+/// The next pieces behind the first `skip` bytes, as many as the system takes, and what of `skip` is left in them.
+fn lot_behind(segments: &[Segment], mut skip: usize) -> (&[Segment], usize) {
+    let mut first = 0;
+    while first < segments.len() && segments[first].len <= skip {
+        skip -= segments[first].len;
+        first += 1;
+    }
+    (&segments[first..segments.len().min(first + PIECES_MAX)], skip)
 }
 
 // What the network answers to a connect, not what is wrong with the call (IN-14).
@@ -175,7 +198,20 @@ fn with_pieces_mut<R>(
     };
     match segments {
         [one] => call(&mut [piece(one)]),
-        many => call(&mut many.iter().map(piece).collect::<Vec<_>>()),
+        many if many.len() <= PIECES_MAX => call(&mut many.iter().map(piece).collect::<Vec<_>>()),
+        many => {
+            // As one piece, from where each gets back what is its own.
+            let mut pieces: Vec<_> = many.iter().map(piece).collect();
+            let mut whole: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter()).copied().collect();
+            let result = call(&mut [IoSliceMut::new(&mut whole)]);
+            let mut rest = whole.as_slice();
+            for piece in &mut pieces {
+                let (own, others) = rest.split_at(piece.len());
+                piece.copy_from_slice(own);
+                rest = others;
+            }
+            result
+        }
     }
 }
 
@@ -189,6 +225,11 @@ fn with_pieces<R>(segments: &[Segment], mut skip: usize, call: impl FnOnce(&[IoS
     };
     match segments {
         [one] => call(&[piece(one)]),
-        many => call(&many.iter().map(piece).collect::<Vec<_>>()),
+        many if many.len() <= PIECES_MAX => call(&many.iter().map(piece).collect::<Vec<_>>()),
+        // A datagram is sent in one call.
+        many => {
+            let pieces: Vec<_> = many.iter().map(piece).collect();
+            call(&[IoSlice::new(&pieces.iter().flat_map(|piece| piece.iter()).copied().collect::<Vec<u8>>())])
+        }
     }
 }
