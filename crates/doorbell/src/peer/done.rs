@@ -223,6 +223,10 @@ impl<C: Carrier> Peer<C> {
 
     fn send(&mut self, leg: Leg, now: Instant) {
         let buffer = self.talk.exchange.take_outgoing(leg);
+        self.start_send(leg, buffer, now);
+    }
+
+    fn start_send(&mut self, leg: Leg, buffer: Vec<u8>, now: Instant) {
         let count = buffer.len();
         let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else { return };
         match self.carrier.send(&wire.socket, wire.tag, buffer) {
@@ -260,7 +264,7 @@ impl<C: Carrier> Peer<C> {
     /// Tells the conversation how an operation ended.
     fn hear(&mut self, leg: Leg, mut completion: Completion, now: Instant) {
         let result = completion.result();
-        let buffer = completion.take_buffer::<Vec<u8>>().unwrap_or_default();
+        let mut buffer = completion.take_buffer::<Vec<u8>>().unwrap_or_default();
         let Some(wire) = self.wire_mut(leg) else { return };
         match completion.operation() {
             Operation::Receive => {
@@ -283,7 +287,14 @@ impl<C: Carrier> Peer<C> {
                 let was_taken = std::mem::take(&mut wire.is_taken);
                 match result {
                     Ok(_) if was_taken => {}
-                    Ok(count) => self.talk.sent(leg, count, now),
+                    Ok(count) => {
+                        self.talk.sent(leg, count, now);
+                        // Windows sends all or fails. Wine ends a send with a part, or nothing, when the peer ends meanwhile.
+                        if count < buffer.len() {
+                            buffer.drain(..count);
+                            return self.start_send(leg, buffer, now);
+                        }
+                    }
                     Err(error) => self.lose(leg, error, now),
                 }
                 self.talk.exchange.give_back(leg, buffer);

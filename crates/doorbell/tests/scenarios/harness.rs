@@ -32,9 +32,6 @@ const UNSTEADY_ON_WINE: &[(&str, Model)] = &[
     ("a_reset_in_the_middle", Model::OverlappedRoutine),
     ("a_slow_reader_behind_a_proxy_holds_little", Model::Blocking),
     ("a_slow_reader_behind_a_proxy_holds_little", Model::Select),
-    ("chargen_says_the_lines_of_the_rfc", Model::CompletionPort),
-    ("chargen_says_the_lines_of_the_rfc", Model::OverlappedEvent),
-    ("chargen_says_the_lines_of_the_rfc", Model::OverlappedRoutine),
     ("every_byte_of_64_connections_comes_back_in_order", Model::AsyncSelect),
     ("every_byte_of_64_connections_comes_back_in_order", Model::EventSelect),
 ];
