@@ -39,7 +39,7 @@ impl MessageQueue {
         super::startup::startup()?;
         let home = home::here()?;
         // What fails, fails now.
-        home.selection()?;
+        home.ordered_selection()?;
         Ok(MessageQueue { window: Window { shared: Arc::new(Queue::new(home)) }, taken: Cell::new(0) })
     }
 
@@ -104,7 +104,7 @@ impl Drop for MessageQueue {
 
 impl Window {
     pub(crate) fn post(&self, id: u32, wparam: usize, lparam: isize) -> Result<()> {
-        // What happened before the post comes out before it (AS-10).
+        // What happened before the post comes out before it (AS-10), also what the window's thread has just been woken for.
         self.shared.home().look_in_its_place();
         self.shared.post(Message::Posted { id, wparam, lparam })
     }

@@ -1,7 +1,8 @@
 //! A domain: what a group of sockets is driven by, an epoll set or a ring. Any thread may drive it.
 
-use super::super::os::epoll::{Epoll, Ready};
+use super::super::os::epoll::{BATCH, Epoll, Ready};
 use super::super::os::io_uring::{CANCEL, Done, Ring};
+use super::super::os::poll;
 use super::super::port::PortCore;
 use super::super::{error, network_events, startup};
 use super::channel::Sink;
@@ -16,13 +17,15 @@ use rustix::io::Errno;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 /// The number of the bell, which belongs to no socket.
 const BELL: u64 = u64::MAX;
 /// That of a domain in another one's set.
 const NESTED: u64 = u64::MAX - 1;
+/// So many full batches are taken in one go: a million sockets.
+const ROUNDS_MAX: usize = 16_384;
 
 thread_local! {
     /// The domain whose ring the calling thread reaps, by its address: it is at home there too.
@@ -43,6 +46,9 @@ pub(crate) struct Domain {
     used: AtomicBool,
     /// The guard waits in it.
     attended: AtomicBool,
+    /// Nobody takes events here but under the lock: who has it finds that all from before are told.
+    in_order: AtomicBool,
+    taking: Mutex<()>,
 }
 
 enum Driver {
@@ -78,6 +84,8 @@ impl Domain {
             epoch: AtomicU64::new(0),
             used: AtomicBool::new(false),
             attended: AtomicBool::new(false),
+            in_order: AtomicBool::new(false),
+            taking: Mutex::new(()),
         });
         guard::watch(&domain);
         domain
@@ -157,6 +165,14 @@ impl Domain {
     pub(crate) fn poll(&self, timeout: Option<Duration>, sink: &mut Sink) -> bool {
         let _waiting = (timeout != Some(Duration::ZERO)).then(|| self.begin_wait());
         match &self.driver {
+            Driver::Epoll(epoll) if self.in_order.load(Ordering::Relaxed) => {
+                if timeout != Some(Duration::ZERO) {
+                    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+                    // It fails only where the set's own wait would: then the caller looks again.
+                    let _ = poll::wait_for(epoll.as_fd(), poll::POLLIN, deadline);
+                }
+                self.take_in_order(epoll, sink)
+            }
             Driver::Epoll(epoll) => epoll.wait(timeout, |ready| advance_ready(ready, sink)),
             Driver::Ring(ring) => {
                 ring.wait(timeout);
@@ -195,8 +211,33 @@ impl Domain {
     /// Takes what has happened already, without waiting and, on a ring, without handing anything over.
     pub(crate) fn look(&self, sink: &mut Sink) -> bool {
         match &self.driver {
+            Driver::Epoll(epoll) if self.in_order.load(Ordering::Relaxed) => self.take_in_order(epoll, sink),
             Driver::Epoll(epoll) => epoll.wait(Some(Duration::ZERO), |ready| advance_ready(ready, sink)),
             Driver::Ring(ring) => reap(ring, sink),
+        }
+    }
+
+    /// From now on whoever has looked here knows that all that happened before is told, by whichever thread. It costs a
+    /// thread that waits one more call.
+    pub(super) fn keep_order(&self) {
+        self.in_order.store(true, Ordering::Relaxed);
+    }
+
+    fn take_in_order(&self, epoll: &Epoll, sink: &mut Sink) -> bool {
+        let _taking = self.taking.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut rung, mut rounds) = (false, 0);
+        loop {
+            let mut count = 0;
+            rung |= epoll.wait(Some(Duration::ZERO), |ready| {
+                count += 1;
+                advance_ready(ready, sink);
+            });
+            rounds += 1;
+            // A full batch may not have been all (the bell's place is not counted). What comes meanwhile is not from before,
+            // so after as many as there can well be it is left to others.
+            if count < BATCH - 1 || rounds == ROUNDS_MAX {
+                return rung;
+            }
         }
     }
 

@@ -121,10 +121,16 @@ impl Home {
         sink.deliver();
     }
 
-    /// Takes what the sockets of its selection have to tell, if this thread does not wait for it. Any thread.
+    /// The domain of network events, in which they are told in the order of their coming whoever looks there.
+    pub(in crate::sys::linux) fn ordered_selection(self: &Arc<Home>) -> Result<()> {
+        self.selection()?.keep_order();
+        Ok(())
+    }
+
+    /// Takes what the sockets of its selection have to tell; what another thread has taken is told by then. Any thread.
     pub(in crate::sys::linux) fn look_in_its_place(&self) {
         let Some(domain) = self.selection.get() else { return };
-        if !domain.is_used() || domain.pollers() > 0 {
+        if !domain.is_used() {
             return;
         }
         let mut sink = Sink::default();

@@ -251,3 +251,51 @@ fn what_happened_before_a_call_is_told_before_it() {
         assert_eq!(server.enum_network_events(None).unwrap().events, NetEvents::NONE);
     }
 }
+
+/// The window's thread waits, and is woken for each arrival; who posts behind it is quicker.
+#[test]
+fn what_a_thread_is_woken_for_is_told_before_a_later_post() {
+    const ROUNDS: usize = 500;
+    const MANY: usize = 150;
+    let pairs: Vec<_> = (0..MANY).map(|_| pair()).collect();
+    let (windows, window) = std::sync::mpsc::channel();
+    let (sockets, senders): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(a, b)| (b, a)).unzip();
+    let pump = thread::spawn({
+        let sockets = sockets.clone();
+        move || {
+            let queue = MessageQueue::new().unwrap();
+            for server in &sockets {
+                server.async_select(&queue.window(), WM_USER, NetEvents::READ).unwrap();
+            }
+            windows.send(queue.window()).unwrap();
+            let mut told = 0;
+            loop {
+                match queue.get(Some(SOON)).unwrap().expect("a message") {
+                    Message::Socket { socket, .. } => {
+                        told += 1;
+                        let server = sockets.iter().find(|server| server.id() == socket).unwrap();
+                        assert_eq!(server.recv(&mut [0; 8]), Ok(1));
+                    }
+                    Message::Posted { wparam: 0, .. } => break,
+                    Message::Posted { wparam, .. } => assert_eq!(told, wparam, "AS-10"),
+                }
+            }
+        }
+    });
+    let window = window.recv().unwrap();
+    let mut sent = 0;
+    let mut arrives = |number: usize| {
+        until(|| sockets[number].bytes_available().unwrap() == 0);
+        senders[number].send(b"x").unwrap();
+        sent += 1;
+        sent
+    };
+    for _ in 0..ROUNDS {
+        let sent = arrives(0);
+        window.post(WM_USER, sent, 0).unwrap();
+    }
+    let sent = (1..MANY).map(&mut arrives).last().unwrap();
+    window.post(WM_USER, sent, 0).unwrap();
+    window.post(WM_USER, 0, 0).unwrap();
+    pump.join().unwrap();
+}

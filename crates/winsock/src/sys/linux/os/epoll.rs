@@ -15,7 +15,7 @@ const READER: EventFlags =
     EventFlags::IN.union(EventFlags::PRI).union(EventFlags::RDHUP).union(EventFlags::ET);
 
 /// As many events as one call brings at most: a page of them.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 pub(crate) struct Epoll {
     set: OwnedFd,
