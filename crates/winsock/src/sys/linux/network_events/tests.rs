@@ -3,16 +3,18 @@
 
 use super::on_ready;
 use crate::async_select::{Message, MessageQueue, WM_USER};
-use crate::error::WSAEWOULDBLOCK;
-use crate::event_select::{Event, NetEvents, Wait, wait_any};
+use crate::error::{ERROR_GEN_FAILURE, WSAEWOULDBLOCK};
+use crate::event_select::{Event, NetEvents, Wait, wait_all, wait_any};
 use crate::overlapped::ToPort;
 use crate::port::CompletionPort;
 use crate::routine::Alertable;
 use crate::socket::{BACKLOG_MAX, Family, Kind, Socket};
 use crate::sys::linux::os::epoll::Ready;
+use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -98,7 +100,7 @@ fn nothing_is_lost_between_the_thread_that_waits_and_the_one_that_receives() {
     const BYTES: usize = 400_000;
     let (client, server) = pair();
     let (taken, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let (calls, called) = std::sync::mpsc::channel::<()>();
+    let (calls, called) = mpsc::channel::<()>();
     let waiter = thread::spawn({
         let (server, over) = (server.clone(), over.clone());
         move || {
@@ -258,7 +260,7 @@ fn what_a_thread_is_woken_for_is_told_before_a_later_post() {
     const ROUNDS: usize = 500;
     const MANY: usize = 150;
     let pairs: Vec<_> = (0..MANY).map(|_| pair()).collect();
-    let (windows, window) = std::sync::mpsc::channel();
+    let (windows, window) = mpsc::channel();
     let (sockets, senders): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(a, b)| (b, a)).unzip();
     let pump = thread::spawn({
         let sockets = sockets.clone();
@@ -298,4 +300,58 @@ fn what_a_thread_is_woken_for_is_told_before_a_later_post() {
     window.post(WM_USER, sent, 0).unwrap();
     window.post(WM_USER, 0, 0).unwrap();
     pump.join().unwrap();
+}
+
+/// Goes with its thread, when of what the library knew of the thread some or all is gone.
+struct Late(MessageQueue, Event, Socket, mpsc::Sender<(bool, bool)>);
+
+impl Drop for Late {
+    fn drop(&mut self) {
+        let Late(queue, event, server, tell) = self;
+        let posted = Message::Posted { id: WM_USER, wparam: 1, lparam: 2 };
+        let took = |timeout: Duration| match queue.window().post(WM_USER, 1, 2) {
+            Ok(()) => queue.get(Some(timeout)) == Ok(Some(posted)),
+            Err(_) => false,
+        };
+        let works = took(Duration::ZERO)
+            && took(SOON)
+            && queue.get(Some(Duration::from_millis(1))) == Ok(None)
+            && server.async_select(&queue.window(), WM_USER, NetEvents::READ).is_ok()
+            && matches!(queue.get(Some(SOON)), Ok(Some(Message::Socket { .. })));
+        // These need a home, which may be gone: then they refuse, and nobody panics.
+        let _ = MessageQueue::new();
+        let _ = server.event_select(Some(event), NetEvents::READ);
+        event.set().unwrap();
+        let wait = wait_any(std::slice::from_ref(event), Some(SOON), Alertable::Yes);
+        let all = wait_all(std::slice::from_ref(event), Some(SOON), Alertable::No);
+        let refused =
+            |wait: &crate::Result<Wait>| wait.as_ref().is_err_and(|error| error.code() == ERROR_GEN_FAILURE);
+        let answers = [wait, all].iter().all(|wait| *wait == Ok(Wait::Index(0)) || refused(wait));
+        let _ = tell.send((works, answers));
+    }
+}
+
+thread_local! {
+    static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
+}
+
+#[test]
+fn a_queue_serves_a_thread_that_is_ending() {
+    // What a thread uses first is dropped last, by most systems.
+    for late_first in [false, true] {
+        let (client, server) = pair();
+        client.send(b"x").unwrap();
+        until(|| server.bytes_available().unwrap() > 0);
+        let (tell, told) = mpsc::channel();
+        let run = move || {
+            if late_first {
+                LATE.with(|_| ());
+            }
+            let (queue, event) = (MessageQueue::new().unwrap(), Event::new().unwrap());
+            assert!(!set_within(&event, Duration::ZERO));
+            LATE.with(|late| *late.borrow_mut() = Some(Late(queue, event, server, tell)));
+        };
+        thread::spawn(run).join().unwrap();
+        assert_eq!(told.recv().unwrap(), (true, true), "{late_first}");
+    }
 }
