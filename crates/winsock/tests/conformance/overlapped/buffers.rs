@@ -83,7 +83,13 @@ fn bf_01_any_number_of_pieces() {
             got.extend(recv_exactly(&b, bytes.len() - count));
             same_bytes(&got, &bytes);
         }
-        // 2. A datagram.
+        // 2. More than there is room for, so that it waits in the midst of them.
+        let long: Vec<_> = (0..PIECES).map(|number| pattern(number, number)).collect();
+        let all = long.concat();
+        started(a.send_overlapped(long, ToPort));
+        same_bytes(&recv_exactly(&b, all.len()), &all);
+        assert_eq!(next_end(&port).result(), Ok(all.len()));
+        // 3. A datagram.
         for early in [true, false] {
             let receive = || started(d.recv_from_overlapped(room(), Flags::NONE, ToPort));
             if early {
