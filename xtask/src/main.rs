@@ -1,12 +1,14 @@
 #![forbid(unsafe_code)]
 //! What this workspace needs beside its compiler: `cargo xtask tidy` checks the tracked files, `cargo xtask conformance`
-//! makes the table of promises.
+//! makes the table of promises, `cargo xtask sanitize` runs the stress test under the sanitizers.
 
 mod conformance;
 mod lexer;
+mod sanitize;
 mod tidy;
 mod tree;
 
+use sanitize::Sanitizer;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -15,8 +17,11 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["conformance"] => said("conformance", conformance::run(false)),
         ["conformance", "--check"] => said("conformance", conformance::run(true)),
+        ["sanitize"] => said("sanitize", sanitize::run(&Sanitizer::ALL)),
+        ["sanitize", "address"] => said("sanitize", sanitize::run(&[Sanitizer::Address])),
+        ["sanitize", "thread"] => said("sanitize", sanitize::run(&[Sanitizer::Thread])),
         _ => {
-            eprintln!("usage: cargo xtask tidy | conformance [--check]");
+            eprintln!("usage: cargo xtask tidy | conformance [--check] | sanitize [address|thread]");
             ExitCode::from(2)
         }
     }
