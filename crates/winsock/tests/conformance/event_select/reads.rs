@@ -85,6 +85,21 @@ both!(ne_02_so_has_a_receive_that_only_peeks, |tell| {
     tell.nothing();
 });
 
+// D WSAEventSelect: a receive of no bytes is a receive too, and leaves everything behind.
+both!(ne_01_so_has_a_receive_of_no_bytes, |tell| {
+    let ((a, b), (_c, d)) = (pair(), pair());
+    tell.select(&b, NetEvents::READ);
+    tell.select(&d, NetEvents::READ);
+    a.send(b"x").unwrap();
+    tell.tells(&b, NetEvents::READ);
+    for _ in 0..3 {
+        assert_eq!(b.recv(&mut []), Ok(0));
+        tell.tells(&b, NetEvents::READ);
+    }
+    assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+    tell.nothing();
+});
+
 // D WSAAsyncSelect against W test_read_events: whether a receive that fails does so is left open.
 both!(ne_03_a_receive_that_fails_has_it_told_again_at_most_once, |tell| {
     let (a, b) = pair();
