@@ -284,4 +284,5 @@ impl<P, W: Clone + PartialEq> PortState<P, W> {
 }
 
 #[cfg(test)]
+#[path = "port_tests.rs"]
 mod tests;
