@@ -4,6 +4,7 @@
 
 mod conformance;
 mod lexer;
+mod miri;
 mod sanitize;
 mod tidy;
 mod tree;
@@ -17,11 +18,12 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["conformance"] => said("conformance", conformance::run(false)),
         ["conformance", "--check"] => said("conformance", conformance::run(true)),
+        ["miri"] => said("miri", miri::run()),
         ["sanitize"] => said("sanitize", sanitize::run(&Sanitizer::ALL)),
         ["sanitize", "address"] => said("sanitize", sanitize::run(&[Sanitizer::Address])),
         ["sanitize", "thread"] => said("sanitize", sanitize::run(&[Sanitizer::Thread])),
         _ => {
-            eprintln!("usage: cargo xtask tidy | conformance [--check] | sanitize [address|thread]");
+            eprintln!("usage: cargo xtask tidy | conformance [--check] | miri | sanitize [address|thread]");
             ExitCode::from(2)
         }
     }
