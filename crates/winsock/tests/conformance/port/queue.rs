@@ -1,11 +1,11 @@
 //! CP: the queue of a port: posts, order, batches, and each packet to one thread.
 
 use crate::harness::{
-    SETTLE, SILENCE, SOON, arrived, fails, foreign_pair, in_its_own_process, next_posted, no_packet, pair,
-    pending, port_with, promise, received, recv_pending, reset, started,
+    SETTLE, SILENCE, SOON, arrived, becomes_set, event, fails, foreign_pair, in_its_own_process, next_posted,
+    no_packet, pair, pending, port_with, promise, received, recv_pending, reset, started,
 };
 use doorbell_winsock::error::{ERROR_INVALID_PARAMETER, ERROR_NETNAME_DELETED, WAIT_TIMEOUT};
-use doorbell_winsock::overlapped::{OpId, ToPort};
+use doorbell_winsock::overlapped::{OpId, ToPort, ToPortAndEvent};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{CompletionPort, Packet, Socket, host};
@@ -99,10 +99,12 @@ fn cp_13_an_operation_that_pended_has_its_place_between_two_posts() {
         for _ in 0..5 {
             let (a, b) = pair();
             let port = port_with(&[(&b, 1)]);
-            let id = recv_pending(&b, 4);
+            let ended = event();
+            let id = pending(b.recv_overlapped(vec![0; 4], Flags::NONE, ToPortAndEvent(&ended)));
             port.post(0, 10, 0).unwrap();
             a.send(b"x").unwrap();
-            thread::sleep(SETTLE);
+            // The event is set with the packet (CP-09).
+            becomes_set(&ended);
             port.post(0, 11, 0).unwrap();
             let order: Vec<_> = (0..3).map(|_| seen(&port.get(Some(SOON)).unwrap())).collect();
             assert_eq!(order, [Seen::Posted(10), Seen::Io(id), Seen::Posted(11)]);
