@@ -33,12 +33,12 @@ impl Queue {
 
     /// Puts an application's message at the end, if there is room.
     pub(super) fn post(&self, message: Message) -> Result<()> {
-        let mut messages = self.lock();
+        let messages = self.lock();
         match &*messages {
             None => Err(ERROR_INVALID_WINDOW_HANDLE),
             Some(queue) if queue.waiting.len() >= MESSAGES_MAX => Err(ERROR_NOT_ENOUGH_QUOTA),
             Some(_) => {
-                self.push(messages.as_mut(), message);
+                self.push(messages, message);
                 Ok(())
             }
         }
@@ -46,7 +46,7 @@ impl Queue {
 
     /// Puts a socket's message at the end, of which none is lost however many wait. A queue that is gone needs none.
     pub(super) fn tell(&self, message: Message) {
-        self.push(self.lock().as_mut(), message);
+        self.push(self.lock(), message);
     }
 
     /// The first message, for the thread itself.
@@ -77,15 +77,18 @@ impl Queue {
         drop(messages);
     }
 
-    fn push(&self, queue: Option<&mut Messages>, message: Message) {
-        let Some(queue) = queue else { return };
+    fn push(&self, mut messages: MutexGuard<'_, Option<Messages>>, message: Message) {
+        let Some(queue) = &mut *messages else { return };
         queue.waiting.push_back(message);
-        // Who finds messages waiting does not sleep; and the thread itself is awake.
-        if queue.waiting.len() == 1 {
+        let first = queue.waiting.len() == 1;
+        if first {
             queue.beacons.show(true);
-            if !self.home.is_here() {
-                self.home.wake();
-            }
+        }
+        // Behind the lock: the thread that is woken takes it.
+        drop(messages);
+        // Who finds messages waiting does not sleep; and the thread itself is awake.
+        if first && !self.home.is_here() {
+            self.home.wake();
         }
     }
 
