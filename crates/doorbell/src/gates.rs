@@ -13,8 +13,8 @@ use doorbell_winsock::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long after an FD_ACCEPT that found nobody to look again. Windows and Linux would tell of the next client; Wine tells
-/// nothing more before an accept succeeds.
+/// How long after an FD_ACCEPT that found nobody to look again. Windows and Linux tell of the next client; under Wine it was
+/// seen that nothing more came before an accept succeeded.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) struct Gates {
