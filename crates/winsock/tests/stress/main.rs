@@ -5,8 +5,10 @@
 //! The seed is printed; `DOORBELL_STRESS_SEED=n` repeats a run's choices, `DOORBELL_STRESS_OPERATIONS=n` makes each of the
 //! two tests as long as that.
 
+mod actor;
 mod ledger;
 mod threads;
+mod work;
 
 use doorbell_winsock::overlapped::{IoBuf, IoBufMut, OpId, Refused, Segment, Segments, ToPort};
 use doorbell_winsock::routine::Alertable;
@@ -81,13 +83,33 @@ impl Random {
     }
 }
 
+/// Sockets that are kept until others have come.
+#[derive(Default)]
+struct Visitors(Mutex<Vec<Socket>>);
+
+impl Visitors {
+    fn keep(&self, socket: Socket, random: &mut Random) {
+        let gone = {
+            let mut visitors = self.0.lock().expect("no panic before");
+            visitors.push(socket);
+            let at = random.below(visitors.len() as u64) as usize;
+            (visitors.len() > 24).then(|| visitors.swap_remove(at))
+        };
+        drop(gone);
+    }
+
+    fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 struct World {
     port: CompletionPort,
     listener: Socket,
     slots: Vec<Mutex<(Socket, Socket)>>,
     /// A listener with overlapped accepts, the accept sockets and the sockets that connect to it.
     visited: Socket,
-    visitors: Mutex<Vec<Socket>>,
+    visitors: Visitors,
     /// Datagram sockets, and their addresses.
     post: Vec<(Socket, SocketAddr)>,
     keys: AtomicUsize,
@@ -111,7 +133,7 @@ impl World {
             listener,
             slots: Vec::new(),
             visited,
-            visitors: Mutex::default(),
+            visitors: Visitors::default(),
             post: post.collect(),
             keys: AtomicUsize::new(1),
             started: AtomicUsize::new(0),
@@ -205,13 +227,7 @@ impl World {
             self.note(visitor.connect_ex(to, buffer, ToPort));
             visitor
         };
-        let gone = {
-            let mut visitors = self.visitors.lock().expect("no panic before");
-            visitors.push(socket);
-            let at = random.below(visitors.len() as u64) as usize;
-            (visitors.len() > 24).then(|| visitors.swap_remove(at))
-        };
-        drop(gone);
+        self.visitors.keep(socket, random);
         if random.below(16) == 0 {
             let _ = self.visited.cancel(None);
         }
@@ -238,7 +254,7 @@ impl World {
             let _ = ends.1.close();
         }
         let _ = self.visited.close();
-        self.visitors.lock().expect("no panic before").clear();
+        self.visitors.close();
         self.post.iter().for_each(|(socket, _)| _ = socket.close());
     }
 

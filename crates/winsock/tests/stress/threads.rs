@@ -1,38 +1,39 @@
 //! The same for operations that are told to their threads: by events, by routines, and by a port with an event beside
 //! it. Each thread starts, waits, cancels and closes at random; some end with their operations pending.
 
+use super::actor::{Actor, Pending};
 use super::ledger::Ledger;
-use super::{ALONE, Counted, Plan, ROUNDS, Random, listening};
-use doorbell_winsock::event_select::{NetEvents, WAIT_EVENTS_MAX, wait_any};
-use doorbell_winsock::overlapped::{Completion, Op, ToEvent, ToPortAndEvent, ToRoutine};
-use doorbell_winsock::routine::{Alertable, sleep_ex};
-use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{CompletionPort, Event, Family, Kind, MessageQueue, Packet, Shutdown, Socket, Wait};
-use std::cell::Cell;
-use std::rc::Rc;
+use super::work::taken;
+use super::{ALONE, Plan, ROUNDS, Visitors, bound, listening};
+use doorbell_winsock::routine::Alertable;
+use doorbell_winsock::{CompletionPort, Family, Kind, Packet, Socket};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 const ACTORS: usize = 3;
-/// The sockets of the first slots have a port.
-const WITH_PORT: usize = 6;
-const SLOTS: usize = 24;
-const DEADLINE: Duration = Duration::from_secs(20);
+pub(super) const SLOTS: usize = 24;
+pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 
-struct World {
+pub(super) struct World {
     port: CompletionPort,
     listener: Socket,
-    slots: Vec<Mutex<(Socket, Socket)>>,
-    accepted: AtomicUsize,
-    packets_owed: AtomicUsize,
+    pub(super) slots: Vec<Mutex<(Socket, Socket)>>,
+    /// Listeners with overlapped accepts, and the sockets of those accepts and of who connects.
+    pub(super) doors: Vec<Mutex<Socket>>,
+    pub(super) visitors: Visitors,
+    /// Datagram sockets, and their addresses.
+    pub(super) post: Vec<(Socket, SocketAddr)>,
+    pub(super) accepted: AtomicUsize,
+    pub(super) packets_owed: AtomicUsize,
     packets: AtomicUsize,
     /// Actors that have acted to the end.
     done: AtomicUsize,
     closed: AtomicBool,
     over: AtomicBool,
-    alive: Arc<AtomicIsize>,
+    pub(super) alive: Arc<AtomicIsize>,
 }
 
 impl World {
@@ -41,6 +42,9 @@ impl World {
             port: CompletionPort::new(1).expect("a port"),
             listener: listening(),
             slots: Vec::new(),
+            doors: Vec::new(),
+            visitors: Visitors::default(),
+            post: Vec::new(),
             accepted: AtomicUsize::new(0),
             packets_owed: AtomicUsize::new(0),
             packets: AtomicUsize::new(0),
@@ -50,19 +54,55 @@ impl World {
             alive: Arc::default(),
         };
         world.slots = (0..SLOTS).map(|slot| Mutex::new(world.pair(slot))).collect();
+        world.doors = (0..2).map(|number| Mutex::new(world.door(number))).collect();
+        world.post = (0..4).map(|number| world.letter_box(number)).collect();
         world
     }
 
-    fn pair(&self, slot: usize) -> (Socket, Socket) {
+    /// Every fourth has one. Those without may have routines.
+    pub(super) fn has_port(number: usize) -> bool {
+        number % 4 == 0
+    }
+
+    fn associate(&self, socket: &Socket) {
+        self.port.associate(socket, 0).expect("associate");
+    }
+
+    pub(super) fn door(&self, number: usize) -> Socket {
+        let door = listening();
+        if World::has_port(number) {
+            self.associate(&door);
+        }
+        door
+    }
+
+    pub(super) fn visitor(&self, with_port: bool) -> Socket {
+        let visitor = Socket::new(Family::V4, Kind::Stream).expect("a socket");
+        if with_port {
+            self.associate(&visitor);
+        }
+        visitor
+    }
+
+    fn letter_box(&self, number: usize) -> (Socket, SocketAddr) {
+        let socket = bound(Kind::Datagram);
+        if World::has_port(number) {
+            self.associate(&socket);
+        }
+        let address = socket.local_addr().expect("an address");
+        (socket, address)
+    }
+
+    pub(super) fn pair(&self, slot: usize) -> (Socket, Socket) {
         // One at a time, so that the accepted one belongs to the connecting one.
         static ONE: Mutex<()> = Mutex::new(());
         let _one = ONE.lock().expect("no panic before");
         let near = Socket::new(Family::V4, Kind::Stream).expect("a socket");
         near.connect(self.listener.local_addr().expect("an address")).expect("connect");
         let (far, _) = self.listener.accept().expect("accept");
-        if slot < WITH_PORT {
-            self.port.associate(&near, slot).expect("associate");
-            self.port.associate(&far, slot).expect("associate");
+        if World::has_port(slot) {
+            self.associate(&near);
+            self.associate(&far);
         }
         (near, far)
     }
@@ -82,7 +122,7 @@ impl World {
             if self.port.get_many(&mut packets, 16, timeout, Alertable::No).is_ok() {
                 for packet in packets.drain(..) {
                     match packet {
-                        Packet::Io(completion) => taken(completion),
+                        Packet::Io(completion) => drop(taken(completion)),
                         posted => panic!("nobody posts here: {posted:?}"),
                     }
                     self.packets.fetch_add(1, SeqCst);
@@ -92,192 +132,17 @@ impl World {
     }
 }
 
-/// The buffer comes back as it went in.
-fn taken(mut completion: Completion) {
-    let bytes = completion.bytes();
-    let buffer = completion.take_buffer::<Counted>().expect("the buffer that went in");
-    assert!(bytes <= buffer.bytes.len());
-    buffer.check();
-}
-
-/// The end of an operation that has to come, with a deadline instead of a run that hangs.
-fn soon(mut op: Op) -> Completion {
-    let deadline = Instant::now() + DEADLINE;
-    loop {
-        match op.try_take() {
-            Ok(completion) => return completion,
-            Err(pending) => op = pending,
-        }
-        assert!(Instant::now() < deadline, "an operation that never ended: {op:?}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-struct Actor<'a> {
-    world: &'a World,
-    random: Random,
-    events: Vec<Event>,
-    /// With the place of its event.
-    operations: Vec<(usize, Op)>,
-    routines_owed: usize,
-    routines_run: Rc<Cell<usize>>,
-    messages: MessageQueue,
-}
-
-impl<'a> Actor<'a> {
-    fn new(world: &'a World, seed: u64) -> Actor<'a> {
-        let event = |place| if place % 2 == 0 { Event::new() } else { Event::auto_reset() };
-        Actor {
-            world,
-            random: Random(seed | 1),
-            events: (0..WAIT_EVENTS_MAX).map(|place| event(place).expect("an event")).collect(),
-            operations: Vec::new(),
-            routines_owed: 0,
-            routines_run: Rc::default(),
-            messages: MessageQueue::new().expect("a message queue"),
-        }
-    }
-
-    fn act(&mut self) {
-        match self.random.below(100) {
-            0..70 => self.start(),
-            70..75 => self.wait(),
-            75..80 => {
-                sleep_ex(Some(Duration::ZERO), Alertable::Yes).expect("sleep");
-            }
-            80..84 => self.drop_one(),
-            84..88 => {
-                if let Some((_, op)) = self.operations.pop() {
-                    self.take_or_keep(op);
-                }
-            }
-            88..91 => _ = self.messages.get(Some(Duration::ZERO)).expect("a look at the queue"),
-            _ => self.disturb(),
-        }
-    }
-
-    fn start(&mut self) {
-        let slot = self.random.below(SLOTS as u64) as usize;
-        let ends = self.world.slots[slot].lock().expect("no panic before");
-        let end = if self.random.below(2) == 0 { &ends.0 } else { &ends.1 };
-        let receives = self.random.below(2) == 0;
-        let len = if !receives && self.random.below(50) == 0 { 300_000 } else { self.random.below(3000) };
-        let buffer = Counted::new(len as usize, &self.world.alive);
-        let place = self.random.below(WAIT_EVENTS_MAX as u64) as usize;
-        let event = &self.events[place];
-        let accepted = match self.random.below(3) {
-            0 if slot < WITH_PORT => {
-                // Owed before it can have come.
-                self.world.packets_owed.fetch_add(1, SeqCst);
-                let channel = ToPortAndEvent(event);
-                let started = match receives {
-                    true => end.recv_overlapped(buffer, Flags::NONE, channel),
-                    false => end.send_overlapped(buffer, channel),
-                };
-                if started.is_err() {
-                    self.world.packets_owed.fetch_sub(1, SeqCst);
-                }
-                started.is_ok()
-            }
-            0 | 1 if slot >= WITH_PORT => {
-                let run = self.routines_run.clone();
-                let channel = ToRoutine(move |completion| {
-                    taken(completion);
-                    run.set(run.get() + 1);
-                });
-                let started = match receives {
-                    true => end.recv_overlapped(buffer, Flags::NONE, channel),
-                    false => end.send_overlapped(buffer, channel),
-                };
-                self.routines_owed += usize::from(started.is_ok());
-                started.is_ok()
-            }
-            _ => {
-                let started = match receives {
-                    true => end.recv_overlapped(buffer, Flags::NONE, ToEvent(event)),
-                    false => end.send_overlapped(buffer, ToEvent(event)),
-                };
-                let accepted = started.is_ok();
-                self.operations.extend(started.ok().map(|op| (place, op)));
-                accepted
-            }
-        };
-        self.world.accepted.fetch_add(usize::from(accepted), SeqCst);
-    }
-
-    fn wait(&mut self) {
-        let timeout = Some(Duration::from_millis(self.random.below(2)));
-        let alertable = if self.random.below(2) == 0 { Alertable::Yes } else { Alertable::No };
-        if let Wait::Index(place) = wait_any(&self.events, timeout, alertable).expect("a wait") {
-            self.events[place].reset().expect("reset");
-            let all = std::mem::take(&mut self.operations).into_iter();
-            let (its, others) = all.partition::<Vec<_>, _>(|(of, _)| *of == place);
-            self.operations = others;
-            its.into_iter().for_each(|(_, op)| self.take_or_keep(op));
-        }
-    }
-
-    fn take_or_keep(&mut self, op: Op) {
-        match op.try_take() {
-            Ok(completion) => taken(completion),
-            Err(op) => self.operations.push((0, op)),
-        }
-    }
-
-    fn drop_one(&mut self) {
-        if !self.operations.is_empty() {
-            let at = self.random.below(self.operations.len() as u64) as usize;
-            self.operations.swap_remove(at);
-        }
-    }
-
-    fn disturb(&mut self) {
-        let slot = self.random.below(SLOTS as u64) as usize;
-        let mut ends = self.world.slots[slot].lock().expect("no panic before");
-        let end = if self.random.below(2) == 0 { &ends.0 } else { &ends.1 };
-        match self.random.below(16) {
-            // Network events beside the operations, by event and by message, now and then none.
-            12 => {
-                let event = &self.events[self.random.below(WAIT_EVENTS_MAX as u64) as usize];
-                let _ = end.event_select(Some(event), NetEvents::ALL);
-            }
-            13 => _ = end.async_select(&self.messages.window(), 1, NetEvents::ALL),
-            14 => _ = end.event_select(None, NetEvents::NONE),
-            15 => _ = end.enum_network_events(None),
-            0..3 => _ = end.cancel(None),
-            3 => _ = end.cancel_thread(),
-            4 => _ = end.shutdown(Shutdown::Send),
-            5 => {
-                let _ = end.set_linger(Some(Duration::ZERO));
-                let _ = end.close();
-            }
-            6 => _ = end.close(),
-            _ => *ends = self.world.pair(slot),
-        }
-    }
-
-    /// Everything ends, since every socket is closed.
-    fn finish(mut self) {
-        self.operations.drain(..).for_each(|(_, op)| taken(soon(op)));
-        let deadline = Instant::now() + DEADLINE;
-        while self.routines_run.get() < self.routines_owed && Instant::now() < deadline {
-            sleep_ex(Some(Duration::from_millis(2)), Alertable::Yes).expect("sleep");
-        }
-        assert_eq!(self.routines_run.get(), self.routines_owed, "routines that never ran");
-    }
-}
-
 /// A thread that ends with its operations pending; whoever has their handles sees the end all the same.
 fn end_early(world: &World, seed: u64) {
     let left = thread::scope(|scope| {
         let thread = scope.spawn(|| {
             let mut actor = Actor::new(world, seed);
             (0..20).for_each(|_| actor.start());
-            std::mem::take(&mut actor.operations)
+            actor.pending()
         });
         thread.join().expect("an actor")
     });
-    left.into_iter().for_each(|(_, op)| taken(soon(op)));
+    left.into_iter().for_each(Pending::end);
 }
 
 #[test]
@@ -326,6 +191,11 @@ fn by_thread(plan: &Plan, round: u64) {
             let _ = ends.0.close();
             let _ = ends.1.close();
         }
+        for door in &world.doors {
+            let _ = door.lock().unwrap_or_else(PoisonError::into_inner).close();
+        }
+        world.visitors.close();
+        world.post.iter().for_each(|(socket, _)| _ = socket.close());
         world.closed.store(true, SeqCst);
         let failed = actors.into_iter().filter_map(|actor| actor.join().err()).count();
         world.over.store(true, SeqCst);
