@@ -20,5 +20,8 @@ models! {
         a_queue_that_is_gone_refuses;
     apcs: no_apc_is_lost_or_slept_over, what_meets_the_end_of_the_thread_is_given_back_or_dropped;
     port: each_packet_goes_to_one_thread, each_packet_goes_to_one_thread_with_a_poller, no_more_run_than_may,
-        a_place_that_is_freed_is_given_to_another, closing_lets_everybody_go, a_time_out_loses_no_packet;
+        a_place_that_is_freed_is_given_to_another, closing_lets_everybody_go, a_time_out_loses_no_packet,
+        a_poller_that_gives_up_is_followed_by_another, one_that_stops_running_is_followed_by_another,
+        a_late_word_to_poll_displaces_no_packet, who_came_last_goes_first,
+        who_came_last_goes_first_whomever_the_kernel_wakes;
 }
