@@ -1,5 +1,6 @@
 //! EV, LI: event objects, and waits for one or several of them.
 
+mod all;
 mod many;
 
 use crate::harness::{SETTLE, SILENCE, SOON, becomes_set, event, fails, is_set, promise, stays_unset};
@@ -143,6 +144,70 @@ fn ev_02_each_set_of_an_auto_reset_event_releases_exactly_one_thread() {
     });
 }
 
+// D SetEvent: a set ends a wait in that step, so the next one is another thread's.
+#[test]
+fn ev_02_two_sets_in_a_row_release_two_of_three_threads() {
+    promise(|| {
+        let event = auto_reset();
+        let turn = || {
+            let told = waiters(&event, 3);
+            event.set().unwrap();
+            event.set().unwrap();
+            told.recv_timeout(SOON).expect("no thread was released");
+            if told.recv_timeout(SILENCE * 4).is_ok() {
+                assert!(told.recv_timeout(SILENCE).is_err(), "a thread more than sets was released");
+                event.set().unwrap();
+                told.recv_timeout(SOON).expect("the thread that was left was not released");
+                assert!(!is_set(&event));
+                return true;
+            }
+            // Two sets are one if a thread has not reached its wait yet: then it is tried again.
+            while event.set().is_ok()
+                && told.recv_timeout(SILENCE) != Err(mpsc::RecvTimeoutError::Disconnected)
+            {}
+            event.reset().unwrap();
+            false
+        };
+        assert!((0..8).any(|_| turn()), "the second set was lost each time");
+    });
+}
+
+// D WSAWaitForMultipleEvents: neither after a time-out nor after another event ended it does a wait take a set.
+#[test]
+fn ev_02_a_thread_whose_wait_is_over_takes_no_set() {
+    promise(|| {
+        let both = [auto_reset(), auto_reset()];
+        let (tell, told) = mpsc::channel();
+        let (go_on, goes_on) = mpsc::channel();
+        let thread = {
+            let both = both.clone();
+            thread::spawn(move || {
+                for wait in [wait_any, wait_all] {
+                    for timeout in [Duration::from_millis(20), SOON] {
+                        tell.send(wait(&both, Some(timeout), Alertable::No)).unwrap();
+                        goes_on.recv_timeout(SOON).unwrap();
+                    }
+                }
+            })
+        };
+        for (end, sets) in [(Wait::Index(1), &both[1..]), (Wait::Index(0), &both[..])] {
+            for expected in [Wait::TimedOut, end] {
+                if expected == end {
+                    sets.iter().for_each(|event| event.set().unwrap());
+                }
+                assert_eq!(told.recv_timeout(SOON), Ok(Ok(expected)));
+                for event in &both {
+                    event.set().unwrap();
+                    becomes_set(event);
+                    assert!(!is_set(event));
+                }
+                go_on.send(()).unwrap();
+            }
+        }
+        thread.join().unwrap();
+    });
+}
+
 // D Event Objects: to and fro between two threads, no set is lost.
 #[test]
 fn ev_02_no_set_is_lost_between_two_threads() {
@@ -185,21 +250,28 @@ fn ev_03_wait_any_takes_the_lowest_of_those_that_are_set_and_changes_no_other() 
     });
 }
 
-// D WSAWaitForMultipleEvents: also when the set comes while it waits, at the first place and at the last.
+// D WSAWaitForMultipleEvents: also when the sets come while it waits, at the first place and at the last. It takes one.
 #[test]
 fn ev_03_wait_any_ends_with_the_event_that_is_set_meanwhile() {
     promise(|| {
         let events: Vec<Event> = (0..WAIT_EVENTS_MAX).map(|_| auto_reset()).collect();
-        for at in [0, 31, 63] {
+        for (first, second) in [(0, 0), (31, 63), (63, 5)] {
             let setter = {
-                let event = events[at].clone();
+                let events = [events[first].clone(), events[second].clone()];
                 thread::spawn(move || {
                     thread::sleep(SETTLE);
-                    event.set()
+                    events.iter().for_each(|event| event.set().unwrap());
                 })
             };
-            assert_eq!(wait_any(&events, Some(SOON), Alertable::No), Ok(Wait::Index(at)));
-            setter.join().unwrap().unwrap();
+            let Ok(Wait::Index(at)) = wait_any(&events, Some(SOON), Alertable::No) else {
+                panic!("no index")
+            };
+            // Which of two depends on whether it waited by then.
+            assert!(at == first || at == second, "{at} was not set");
+            setter.join().unwrap();
+            let left = first + second - at;
+            assert!(any_now(&events) == Ok(Wait::Index(left)) || first == second, "{left} was taken as well");
+            events[first].reset().unwrap();
             assert_eq!(any_now(&events), Ok(Wait::TimedOut));
         }
     });
@@ -209,88 +281,29 @@ fn ev_03_wait_any_ends_with_the_event_that_is_set_meanwhile() {
 #[test]
 fn ev_03_an_event_may_stand_twice_in_a_wait_for_any() {
     promise(|| {
-        let (one, other) = (event(), event());
-        let events = [other.clone(), one.clone(), one.clone(), other];
-        assert_eq!(any_now(&events), Ok(Wait::TimedOut));
-        one.set().unwrap();
-        assert_eq!(any_now(&events), Ok(Wait::Index(1)));
-    });
-}
-
-// D WSAWaitForMultipleEvents.
-#[test]
-fn ev_04_wait_all_takes_all_together_or_nothing() {
-    promise(|| {
-        let events = [auto_reset(), auto_reset(), event()];
-        for missing in 0..3 {
-            for (_, event) in events.iter().enumerate().filter(|(at, _)| *at != missing) {
-                event.set().unwrap();
-            }
-            let waited = wait_all(&events, Some(Duration::from_millis(50)), Alertable::No);
-            assert_eq!(waited, Ok(Wait::TimedOut));
-            // What was set is still set: with the one that was missing they are all there.
-            events[missing].set().unwrap();
-            assert_eq!(all_now(&events), Ok(Wait::Index(0)));
-            // Now the auto-reset ones are taken and the manual one is not.
-            assert!(!is_set(&events[0]) && !is_set(&events[1]) && is_set(&events[2]));
-            events[2].reset().unwrap();
-        }
-    });
-}
-
-// D WSAWaitForMultipleEvents: one after the other is not together.
-#[test]
-fn ev_04_wait_all_does_not_remember_what_was_set_before() {
-    promise(|| {
-        let events = [event(), event()];
-        let (tell, told) = mpsc::channel();
-        let waiter = {
-            let events = events.clone();
-            thread::spawn(move || tell.send(wait_all(&events, Some(Duration::from_secs(20)), Alertable::No)))
-        };
-        thread::sleep(SETTLE);
-        for _ in 0..3 {
-            for event in &events {
-                event.set().unwrap();
-                event.reset().unwrap();
+        for make in [event, auto_reset] {
+            let (one, other) = (make(), make());
+            // Also one that was at the later of the two places alone before.
+            let later = [other.clone(), other.clone(), one.clone(), other.clone()];
+            let events = [other.clone(), one.clone(), one.clone(), other];
+            assert_eq!(any_now(&events), Ok(Wait::TimedOut));
+            for (events, lowest) in [(&later, 2), (&events, 1), (&events, 1), (&events, 1)] {
+                let setter = {
+                    let one = one.clone();
+                    thread::spawn(move || {
+                        thread::sleep(SETTLE / 2);
+                        one.set()
+                    })
+                };
+                assert_eq!(wait_any(events, Some(SOON), Alertable::No), Ok(Wait::Index(lowest)));
+                setter.join().unwrap().unwrap();
+                one.reset().unwrap();
+                assert_eq!(any_now(events), Ok(Wait::TimedOut));
+                one.set().unwrap();
+                assert_eq!(any_now(events), Ok(Wait::Index(lowest)));
+                one.reset().unwrap();
             }
         }
-        assert!(told.recv_timeout(SILENCE).is_err(), "they were never set together");
-        for event in &events {
-            event.set().unwrap();
-        }
-        assert_eq!(told.recv_timeout(SOON).unwrap(), Ok(Wait::Index(0)));
-        waiter.join().unwrap().unwrap();
-    });
-}
-
-// D WSAWaitForMultipleEvents: somebody else takes one of them meanwhile, so they are not all set.
-#[test]
-fn ev_04_an_event_that_another_wait_takes_is_missing() {
-    promise(|| {
-        let events = [auto_reset(), auto_reset()];
-        let (tell, told) = mpsc::channel();
-        for _ in 0..2 {
-            // The second one names them the other way round.
-            let (tell, events) = (tell.clone(), [events[1].clone(), events[0].clone()]);
-            thread::spawn(move || {
-                tell.send(wait_all(&events, Some(Duration::from_secs(20)), Alertable::No)).ok()
-            });
-        }
-        thread::sleep(SETTLE);
-        events[0].set().unwrap();
-        assert!(told.recv_timeout(SILENCE).is_err());
-        assert!(is_set(&events[0]), "a wait for all took one alone");
-        events[1].set().unwrap();
-        assert!(told.recv_timeout(SILENCE).is_err());
-        assert!(is_set(&events[1]));
-        for expected in 0..2 {
-            events[0].set().unwrap();
-            events[1].set().unwrap();
-            assert_eq!(told.recv_timeout(SOON).unwrap(), Ok(Wait::Index(0)), "waiter {expected}");
-            assert!(expected == 1 || told.recv_timeout(SILENCE).is_err(), "two waits took one set");
-        }
-        assert_eq!(any_now(&events), Ok(Wait::TimedOut));
     });
 }
 
@@ -298,21 +311,27 @@ fn ev_04_an_event_that_another_wait_takes_is_missing() {
 #[test]
 fn ev_05_a_set_from_another_thread_wakes_the_waiter() {
     promise(|| {
-        let (events, other) = ([auto_reset(), auto_reset()], event());
+        let (any, all, other) = ([auto_reset(), auto_reset()], [auto_reset(), auto_reset()], event());
+        all[0].set().unwrap();
         for alertable in [Alertable::No, Alertable::Yes] {
-            for timeout in [None, Some(SOON)] {
-                let waiter = {
-                    let events = events.clone();
-                    thread::spawn(move || (wait_any(&events, timeout, alertable), Instant::now()))
-                };
+            for timeout in [None, Some(SOON), Some(Duration::MAX)] {
+                let (first, second) = (any.clone(), all.clone());
+                let waiters = [
+                    thread::spawn(move || (wait_any(&first, timeout, alertable), Instant::now())),
+                    thread::spawn(move || (wait_all(&second, timeout, alertable), Instant::now())),
+                ];
                 thread::sleep(SETTLE);
-                assert!(!waiter.is_finished());
+                assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
                 let set = Instant::now();
-                other.set().unwrap();
-                events[1].set().unwrap();
-                let (waited, woken) = waiter.join().unwrap();
-                assert_eq!(waited, Ok(Wait::Index(1)));
-                assert!(woken - set < Duration::from_secs(2), "it was not the set that ended the wait");
+                for event in [&other, &any[1], &all[1]] {
+                    event.set().unwrap();
+                }
+                for (waiter, index) in waiters.into_iter().zip([1, 0]) {
+                    let (waited, woken) = waiter.join().unwrap();
+                    assert_eq!(waited, Ok(Wait::Index(index)));
+                    assert!(woken - set < Duration::from_secs(2), "it was not the set that ended the wait");
+                }
+                all[0].set().unwrap();
             }
         }
     });
@@ -324,10 +343,12 @@ fn ev_05_a_wait_lasts_as_long_as_it_was_told() {
     promise(|| {
         let events = [event(), event()];
         for wait in [wait_any, wait_all] {
-            for timeout in [Duration::ZERO, Duration::from_millis(1), Duration::from_millis(80)] {
-                let start = Instant::now();
-                assert_eq!(wait(&events, Some(timeout), Alertable::No), Ok(Wait::TimedOut));
-                assert!(start.elapsed() >= timeout, "{timeout:?} were cut to {:?}", start.elapsed());
+            for alertable in [Alertable::No, Alertable::Yes] {
+                for timeout in [0, 1, 700, 1000, 1300, 60_000].map(Duration::from_micros) {
+                    let start = Instant::now();
+                    assert_eq!(wait(&events, Some(timeout), alertable), Ok(Wait::TimedOut));
+                    assert!(start.elapsed() >= timeout, "{timeout:?} were cut to {:?}", start.elapsed());
+                }
             }
         }
     });
@@ -350,13 +371,41 @@ fn ev_06_a_closed_event_is_an_invalid_handle() {
             open.set().unwrap();
             let both = [open.clone(), stale.clone()];
             for wait in [wait_any, wait_all] {
-                fails(wait(from_ref(&stale), Some(SOON), Alertable::No), &[ERROR_INVALID_HANDLE]);
-                fails(wait(&both, Some(SOON), Alertable::No), &[ERROR_INVALID_HANDLE]);
+                for timeout in [Some(Duration::ZERO), Some(SOON), None] {
+                    fails(wait(from_ref(&stale), timeout, Alertable::No), &[ERROR_INVALID_HANDLE]);
+                    fails(wait(&both, timeout, Alertable::Yes), &[ERROR_INVALID_HANDLE]);
+                }
             }
             // The wait that failed took nothing, and a new event is not taken for the old one.
             assert!(is_set(&open));
             let fresh = event();
             assert!(!is_set(&fresh));
+        }
+    });
+}
+
+// D WSAWaitForMultipleEvents leaves open what a wait does whose event is closed meanwhile: it harms no other.
+#[test]
+fn ev_06_an_event_that_is_closed_while_it_is_waited_for_harms_no_other() {
+    promise(|| {
+        for wait in [wait_any, wait_all] {
+            let (closed, kept) = (auto_reset(), auto_reset());
+            let told = waiters(&kept, 1);
+            let both = [closed.clone(), kept.clone()];
+            let waiter = thread::spawn(move || wait(&both, Some(SILENCE), Alertable::No));
+            thread::sleep(SETTLE);
+            closed.close().unwrap();
+            // It fails, or goes on until its time is up; the event object of a new one is another.
+            let fresh = auto_reset();
+            fresh.set().unwrap();
+            match waiter.join().unwrap() {
+                Ok(waited) => assert_eq!(waited, Wait::TimedOut),
+                Err(error) => assert_eq!(error.code(), ERROR_INVALID_HANDLE),
+            }
+            assert!(is_set(&fresh) && !is_set(&kept));
+            kept.set().unwrap();
+            assert_eq!(told.recv_timeout(SOON), Ok(0));
+            assert!(!is_set(&kept));
         }
     });
 }
@@ -373,19 +422,6 @@ fn ev_06_an_event_lives_as_long_as_its_last_clone() {
         twin.set().unwrap();
         becomes_set(&twin.clone());
         assert!(!is_set(&twin));
-    });
-}
-
-// D WSAWaitForMultipleEvents.
-#[test]
-fn ev_07_an_event_may_not_stand_twice_in_a_wait_for_all() {
-    promise(|| {
-        let (one, other) = (event(), event());
-        one.set().unwrap();
-        other.set().unwrap();
-        fails(all_now(&[one.clone(), one.clone()]), &[ERROR_INVALID_PARAMETER]);
-        fails(all_now(&[one.clone(), other.clone(), one.clone()]), &[ERROR_INVALID_PARAMETER]);
-        assert_eq!(all_now(&[one, other]), Ok(Wait::Index(0)));
     });
 }
 

@@ -128,7 +128,8 @@ impl Object {
                         if !self.manual_reset {
                             self.flags.fetch_and(!SET, SeqCst);
                             // The next set is the turn of the others.
-                            names[at..].rotate_left(1);
+                            let served = Arc::as_ptr(&name.home);
+                            names.sort_by_key(|name| Arc::as_ptr(&name.home) == served);
                             break;
                         }
                     }
@@ -192,7 +193,10 @@ impl Object {
     }
 
     pub(super) fn add_name(&self, home: &Arc<Home>, place: usize) {
-        self.waiters().names.push(Name { home: home.clone(), place: Some(place) });
+        let names = &mut self.waiters().names;
+        // Of the names of one thread that of the lowest place stands first, and stays there (EV-03).
+        let higher = names.iter().position(|name| name.place > Some(place) && Arc::ptr_eq(&name.home, home));
+        names.insert(higher.unwrap_or(names.len()), Name { home: home.clone(), place: Some(place) });
     }
 
     pub(super) fn remove_name(&self, home: &Arc<Home>, place: usize) {
