@@ -2,9 +2,10 @@
 
 use crate::delivery::{both, event, is_set, set_soon, stays_unset};
 use crate::harness::{
-    NOTHING, SOON, fails, families, listener, next_end, pending, port_with, promise, readable, stream,
+    NOTHING, SOON, fails, families, listener, next_end, pending, port_with, promise, readable, received,
+    stream,
 };
-use doorbell_winsock::error::WSAEWOULDBLOCK;
+use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAEWOULDBLOCK};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::SocketId;
 use doorbell_winsock::{Family, NetEvents, Socket};
@@ -44,17 +45,27 @@ both!(ne_08_a_connection_is_told_once_until_an_accept, |tell| {
 
 // W test_accept_events.
 both!(ne_09_a_connection_that_waits_already_is_told_at_once, |tell| {
-    for accepted_before in [false, true] {
-        let (listener, address) = listener(Family::V4);
-        let _client = client(address);
-        readable(&listener);
-        let accepted = accepted_before.then(|| listener.accept().unwrap());
-        tell.select(&listener, NetEvents::ACCEPT);
-        if accepted.is_none() {
-            tell.tells(&listener, NetEvents::ACCEPT);
+    for family in families() {
+        for (clients, accepted_before) in [(0, 0), (1, 0), (1, 1), (3, 1)] {
+            let (listener, address) = listener(family);
+            let _clients: Vec<_> = (0..clients).map(|_| client(address)).collect();
+            let _accepted: Vec<_> = (0..accepted_before).map(|_| listener.accept().unwrap()).collect();
+            if clients > accepted_before {
+                readable(&listener);
+            }
+            tell.select(&listener, NetEvents::ACCEPT);
+            // One report each, however many wait.
+            for _ in accepted_before..clients {
+                tell.tells(&listener, NetEvents::ACCEPT);
+                if clients == 3 {
+                    tell.nothing();
+                }
+                listener.accept().unwrap();
+            }
+            tell.nothing();
+            fails(listener.accept(), &[WSAEWOULDBLOCK]);
+            tell.end(&listener);
         }
-        tell.nothing();
-        tell.end(&listener);
     }
 });
 
@@ -88,6 +99,42 @@ both!(ne_10_a_connection_that_an_operation_takes_is_not_told, |tell| {
         listener.accept().unwrap();
         tell.nothing();
     }
+    // Two operations take two; one that was cancelled takes none.
+    let sockets = [(); 3].map(|()| Socket::for_accept(Family::V4).unwrap());
+    for socket in &sockets[..2] {
+        pending(listener.accept_ex(socket, NOTHING, ToPort));
+    }
+    let _both = [client(address), client(address)];
+    for _ in 0..2 {
+        assert_eq!(next_end(&port).result(), Ok(0));
+    }
+    tell.nothing();
+    let cancelled = pending(listener.accept_ex(&sockets[2], NOTHING, ToPort));
+    listener.cancel(Some(cancelled)).unwrap();
+    fails(next_end(&port).result(), &[WSA_OPERATION_ABORTED]);
+    tell.nothing();
+    let _last = client(address);
+    tell.tells(&listener, NetEvents::ACCEPT);
+    listener.accept().unwrap();
+    tell.nothing();
+});
+
+// D WSAEventSelect, AcceptEx: also one that the operation has taken and whose first bytes it waits for.
+both!(ne_10_a_connection_whose_first_bytes_are_waited_for_is_not_told, |tell| {
+    let (listener, address) = listener(Family::V4);
+    let port = port_with(&[(&listener, 1)]);
+    tell.select(&listener, NetEvents::ACCEPT);
+    let socket = Socket::for_accept(Family::V4).unwrap();
+    pending(listener.accept_ex(&socket, vec![0; 8], ToPort));
+    let first = client(address);
+    tell.nothing();
+    let second = client(address);
+    tell.tells(&listener, NetEvents::ACCEPT);
+    first.send(b"abc").unwrap();
+    assert_eq!(received(next_end(&port)), b"abc");
+    let (_, from) = listener.accept().unwrap();
+    assert_eq!(Ok(from), second.local_addr());
+    tell.nothing();
 });
 
 // D WSAEventSelect; W test_accept_events.

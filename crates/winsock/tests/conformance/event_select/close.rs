@@ -1,9 +1,9 @@
 //! NE-13 to NE-19, SD-11: FD_CLOSE, once a connection.
 
-use crate::delivery::{Delivery, both, event, stays_unset};
+use crate::delivery::{Delivery, both, event, set_soon, stays_unset};
 use crate::harness::{
     SOON, arrived, families, is_one_of, next_end, pair, pair_of, pattern, port_with, promise, readable,
-    received, recv_pending, reset, same_bytes,
+    received, recv_pending, reset, same_bytes, within,
 };
 use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAEWOULDBLOCK};
 use doorbell_winsock::{Error, NetEvents, Shutdown, Socket};
@@ -46,6 +46,26 @@ both!(ne_13_the_end_is_told_once, |tell| {
         tell.end(&d);
     }
 });
+
+// W test_close_events: nor is what follows news: a reset behind the half close, and a send that fails for it.
+both!(
+    ne_13_what_follows_the_end_is_not_told,
+    |tell| {
+        let (a, b) = pair();
+        tell.select(&b, READ_CLOSE);
+        a.shutdown(Shutdown::Send).unwrap();
+        tell.tells(&b, NetEvents::CLOSE);
+        assert_eq!(b.send(b"x"), Ok(1));
+        arrived(&a, 1);
+        reset(&a);
+        tell.nothing();
+        assert!(within(SOON, || b.send(b"x").is_err()), "the reset never came");
+        let _ = b.recv(&mut [0; 4]);
+        tell.nothing();
+    },
+    by_event = "NE-13",
+    by_message = "NE-13"
+);
 
 // D WSARecv, WSAEventSelect: a pending receive ends with it, and it is told.
 both!(ne_13_the_end_is_told_beside_a_pending_receive, |tell| {
@@ -90,6 +110,31 @@ both!(ne_14_data_before_the_end_is_not_lost, |tell| {
     }
 });
 
+// D WSAEventSelect: also when the end alone is selected; what was not selected stands before it all the same.
+both!(ne_14_the_end_alone_is_told_once_and_costs_no_data, |tell| {
+    for piece in [1, 10] {
+        let (a, b) = pair();
+        tell.select(&b, NetEvents::CLOSE);
+        a.send(&pattern(10, 0)).unwrap();
+        a.close().unwrap();
+        arrived(&b, 10);
+        let before = tell.at_most(&b, NetEvents::CLOSE);
+        let mut got = Vec::new();
+        while got.len() < 10 {
+            let mut bytes = vec![0; piece];
+            let count = b.recv(&mut bytes).unwrap();
+            got.extend_from_slice(&bytes[..count]);
+        }
+        same_bytes(&got, &pattern(10, 0));
+        if !before {
+            tell.tells(&b, NetEvents::CLOSE);
+        }
+        assert_eq!(b.recv(&mut [0; 4]), Ok(0));
+        tell.nothing();
+        tell.end(&b);
+    }
+});
+
 // D WSAEventSelect says 10054, W test_close_events 10053.
 both!(ne_15_a_reset_is_told_with_a_code, |tell| {
     for family in families() {
@@ -110,7 +155,33 @@ both!(ne_15_a_reset_is_told_with_a_code, |tell| {
     }
 });
 
-// D WSAEventSelect: behind data that nobody took, and behind a half close that was told.
+// D WSAEventSelect, WSARecv: whoever learns of it first takes it from nobody, neither a receive nor an operation.
+both!(ne_15_a_reset_that_a_receive_has_met_is_told_with_a_code, |tell| {
+    for operation in [false, true] {
+        let (a, b) = pair();
+        let port = operation.then(|| port_with(&[(&b, 1)]));
+        tell.select(&b, READ_CLOSE);
+        if operation {
+            recv_pending(&b, 4);
+        }
+        reset(&a);
+        match port {
+            Some(port) => next_end(&port).result().unwrap_err(),
+            None => {
+                readable(&b);
+                b.recv(&mut [0; 4]).unwrap_err()
+            }
+        };
+        let code = tell.fails(&b, NetEvents::CLOSE);
+        is_one_of(Error::new("", code), &[WSAECONNRESET, WSAECONNABORTED]);
+        tell.nothing();
+        b.recv(&mut [0; 4]).unwrap_err();
+        tell.nothing();
+        tell.end(&b);
+    }
+});
+
+// D WSAEventSelect: behind data that nobody took.
 both!(ne_15_a_reset_behind_data_is_told_with_a_code, |tell| {
     let (a, b) = pair();
     tell.select(&b, READ_CLOSE);
@@ -175,8 +246,10 @@ fn ne_18_closing_never_sets_the_event_object() {
         for family in families() {
             for pause in [false, true] {
                 let event = event();
-                let (a, b) = pair_of(family);
-                b.event_select(Some(&event), NetEvents::ALL.without(NetEvents::WRITE)).unwrap();
+                let ((a, b), (c, d)) = (pair_of(family), pair_of(family));
+                for socket in [&b, &d] {
+                    socket.event_select(Some(&event), NetEvents::ALL.without(NetEvents::WRITE)).unwrap();
+                }
                 if pause {
                     stays_unset(&event);
                 }
@@ -186,6 +259,10 @@ fn ne_18_closing_never_sets_the_event_object() {
                 let _ = a.send(b"x");
                 a.close().unwrap();
                 stays_unset(&event);
+                // Another socket sets it as ever.
+                c.send(b"x").unwrap();
+                set_soon(&event);
+                assert_eq!(d.enum_network_events(Some(&event)).unwrap().events, NetEvents::READ);
             }
         }
     });
@@ -194,16 +271,20 @@ fn ne_18_closing_never_sets_the_event_object() {
 // W test_close_events.
 both!(ne_19_an_end_before_selecting_is_told_at_once, |tell| {
     for family in families() {
-        let ((a, b), (_c, d)) = (pair_of(family), pair_of(family));
-        a.close().unwrap();
-        readable(&b);
-        for socket in [&b, &d] {
-            tell.select(socket, NetEvents::CLOSE);
+        for (half, met) in [(false, false), (true, false), (false, true), (true, true)] {
+            let ((a, b), (_c, d)) = (pair_of(family), pair_of(family));
+            if half { a.shutdown(Shutdown::Send) } else { a.close() }.unwrap();
+            readable(&b);
+            // Whether a receive has met it or not.
+            assert!(!met || b.recv(&mut [0; 4]) == Ok(0));
+            for socket in [&b, &d] {
+                tell.select(socket, READ_CLOSE);
+            }
+            tell.tells(&b, NetEvents::CLOSE);
+            tell.nothing();
+            tell.end(&b);
+            tell.end(&d);
         }
-        tell.tells(&b, NetEvents::CLOSE);
-        tell.nothing();
-        tell.end(&b);
-        tell.end(&d);
     }
 });
 

@@ -4,7 +4,7 @@ use crate::delivery::{both, event, set_soon, stays_unset};
 use crate::harness::{
     SOON, connecting, fails, families, listener, pair, pair_of, promise, refusing, stream, within,
 };
-use doorbell_winsock::error::{WSAECONNREFUSED, WSAEWOULDBLOCK};
+use doorbell_winsock::error::{WSAECONNREFUSED, WSAEISCONN, WSAEWOULDBLOCK};
 use doorbell_winsock::{Family, FdSet, NetEvents, Socket, select};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -50,6 +50,32 @@ both!(ne_12_a_refused_connect_tells_that_alone, |tell| {
         tell.end(&idle);
     }
 });
+
+// D connect, WSAEventSelect: each connect of a socket has its outcome told, and once.
+both!(
+    ne_12_every_connect_of_a_socket_tells_its_outcome,
+    |tell| {
+        for family in families() {
+            let (_kept, nobody) = refusing(family);
+            let (_listener, address) = listener(family);
+            let socket = stream(family);
+            tell.select(&socket, NetEvents::ALL);
+            for _ in 0..2 {
+                connect(&socket, nobody);
+                assert_eq!(tell.fails(&socket, NetEvents::CONNECT), WSAECONNREFUSED);
+                tell.nothing();
+            }
+            connect(&socket, address);
+            tell.tells(&socket, NetEvents::CONNECT | NetEvents::WRITE);
+            tell.nothing();
+            fails(socket.connect(address), &[WSAEISCONN]);
+            tell.nothing();
+            tell.end(&socket);
+        }
+    },
+    by_event = "NE-12",
+    by_message = "NE-12"
+);
 
 // W test_connect_events: what is not selected is not told, what is selected meanwhile is.
 both!(ne_12_the_outcome_is_told_to_who_selects_it_later, |tell| {

@@ -2,11 +2,13 @@
 
 use crate::delivery::{both, event, set_soon, stays_unset};
 use crate::harness::{
-    arrived, datagram, fails, families, next_end, pair, pair_of, port_with, promise, received, recv_pending,
+    arrived, datagram, fails, families, next_end, pair, pair_of, pending, port_with, promise, readable,
+    received, recv_exactly, recv_pending, reset,
 };
-use doorbell_winsock::error::{WSAEINVAL, WSAEMSGSIZE, WSAEWOULDBLOCK};
+use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAEINVAL, WSAEMSGSIZE, WSAEWOULDBLOCK};
+use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Family, NetEvents};
+use doorbell_winsock::{Family, NetEvents, Shutdown};
 use std::thread;
 
 // W test_read_events.
@@ -72,16 +74,57 @@ both!(ne_01_what_comes_during_a_receive_is_told, |tell| {
 
 // D WSAAsyncSelect.
 both!(ne_02_so_has_a_receive_that_only_peeks, |tell| {
-    let (a, b) = pair();
-    tell.select(&b, NetEvents::READ);
-    a.send(b"abc").unwrap();
-    tell.tells(&b, NetEvents::READ);
-    for _ in 0..2 {
-        assert_eq!(b.recv_with(&mut [0; 1], Flags::PEEK), Ok(1));
+    for family in families() {
+        let ((a, b), (c, d)) = (pair_of(family), pair_of(family));
+        tell.select(&b, NetEvents::READ);
+        tell.select(&d, NetEvents::READ);
+        // What the neighbour has was told, and stays so.
+        c.send(b"x").unwrap();
+        tell.tells(&d, NetEvents::READ);
+        a.send(b"abc").unwrap();
         tell.tells(&b, NetEvents::READ);
+        arrived(&b, 3);
+        // Whether it has room for a part, for all, or for more.
+        for room in [1, 3, 8, 8] {
+            assert_eq!(b.recv_with(&mut vec![0; room], Flags::PEEK), Ok(room.min(3)));
+            tell.tells(&b, NetEvents::READ);
+        }
+        tell.nothing();
+        assert_eq!(b.recv(&mut [0; 8]), Ok(3));
+        fails(b.recv_with(&mut [0; 8], Flags::PEEK), &[WSAEWOULDBLOCK]);
+        tell.nothing();
+        tell.end(&b);
+        tell.end(&d);
     }
-    arrived(&b, 3);
-    assert_eq!(b.recv(&mut [0; 8]), Ok(3));
+});
+
+// D WSAEventSelect, WSAAsyncSelect: the table of re-enabling functions has receives for FD_READ, and nothing else.
+both!(ne_01_no_other_call_has_it_told_again, |tell| {
+    let (a, b) = pair();
+    tell.select(&b, NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE);
+    tell.tells(&b, NetEvents::WRITE);
+    a.send(b"ab").unwrap();
+    tell.tells(&b, NetEvents::READ);
+    arrived(&b, 2);
+    for _ in 0..3 {
+        assert_eq!(b.send(b"x"), Ok(1));
+        assert_eq!(b.bytes_available(), Ok(2));
+        assert_eq!(b.peer_addr(), a.local_addr());
+        assert_eq!(b.socket_error(), Ok(0));
+        b.set_nodelay(true).unwrap();
+        b.set_nonblocking(true).unwrap();
+        readable(&b);
+    }
+    tell.nothing();
+    // And a receive that leaves something has that told, not that there is room.
+    assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+    tell.tells(&b, NetEvents::READ);
+    tell.nothing();
+    // Nor has a half close either of them told.
+    b.shutdown(Shutdown::Send).unwrap();
+    tell.nothing();
+    assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+    assert_eq!(recv_exactly(&a, 3), b"xxx");
     tell.nothing();
 });
 
@@ -142,10 +185,15 @@ fn ne_04_more_data_is_recorded_at_most_once_more() {
 // D WSAEventSelect.
 both!(ne_05_the_end_is_never_told_as_data, |tell| {
     for family in families() {
-        let ((a, b), (c, d)) = (pair_of(family), pair_of(family));
+        let ((a, b), (c, d), (e, f)) = (pair_of(family), pair_of(family), pair_of(family));
         tell.select(&b, NetEvents::READ | NetEvents::CLOSE);
-        tell.select(&d, NetEvents::READ);
+        for socket in [&d, &f] {
+            tell.select(socket, NetEvents::READ);
+        }
         c.close().unwrap();
+        // Nor is a reset.
+        reset(&e);
+        readable(&f);
         tell.nothing();
         a.close().unwrap();
         tell.tells(&b, NetEvents::CLOSE);
@@ -153,9 +201,11 @@ both!(ne_05_the_end_is_never_told_as_data, |tell| {
             assert_eq!(socket.recv(&mut [0; 4]), Ok(0));
             assert_eq!(socket.recv(&mut [0; 4]), Ok(0));
         }
+        f.recv(&mut [0; 4]).unwrap_err();
         tell.nothing();
-        tell.end(&b);
-        tell.end(&d);
+        for socket in [&b, &d, &f] {
+            tell.end(socket);
+        }
     }
 });
 
@@ -193,6 +243,39 @@ both!(ne_11_what_a_pending_receive_takes_is_not_told, |tell| {
     tell.tells(&b, NetEvents::READ);
     assert_eq!(b.recv(&mut [0; 8]), Ok(2));
     tell.nothing();
+    // What the first of two leaves is the second's.
+    recv_pending(&b, 2);
+    recv_pending(&b, 4);
+    a.send(b"abcdef").unwrap();
+    assert_eq!(received(next_end(&port)), b"ab");
+    assert_eq!(received(next_end(&port)), b"cdef");
+    tell.nothing();
+    // A receive that was cancelled takes nothing.
+    let cancelled = recv_pending(&b, 4);
+    b.cancel(Some(cancelled)).unwrap();
+    fails(next_end(&port).result(), &[WSA_OPERATION_ABORTED]);
+    tell.nothing();
+    a.send(b"x").unwrap();
+    tell.tells(&b, NetEvents::READ);
+    assert_eq!(b.recv(&mut [0; 8]), Ok(1));
+    tell.nothing();
+});
+
+// D WSARecv: a receive of no bytes, or one that peeks, ends with the data and leaves it all.
+both!(ne_11_what_a_pending_receive_leaves_is_told, |tell| {
+    let (a, b) = pair();
+    let port = port_with(&[(&b, 1)]);
+    tell.select(&b, NetEvents::READ);
+    for (room, flags) in [(0, Flags::NONE), (4, Flags::PEEK), (0, Flags::NONE)] {
+        pending(b.recv_overlapped(vec![0; room], flags, ToPort));
+        tell.nothing();
+        a.send(b"abc").unwrap();
+        assert_eq!(next_end(&port).result(), Ok(room.min(3)));
+        tell.tells(&b, NetEvents::READ);
+        arrived(&b, 3);
+        assert_eq!(b.recv(&mut [0; 8]), Ok(3));
+        tell.nothing();
+    }
 });
 
 // P8; D recvfrom.

@@ -1,14 +1,15 @@
 //! Network events whose sockets are used by several threads.
 
 use crate::delivery::{both, fill, narrow_pair};
-use crate::harness::{SETTLE, SOON, arrived, listener, pair, recv_exactly, stream};
+use crate::harness::{SETTLE, SILENCE, SOON, arrived, listener, pair, recv_exactly, stream};
 use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::socket::SocketId;
-use doorbell_winsock::{Family, NetEvents, Socket};
+use doorbell_winsock::{Family, NetEvents, Shutdown, Socket};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::thread;
+use std::time::Duration;
 
 // D WSAEventSelect: whichever thread receives, what it leaves is told.
 both!(ne_01_whichever_thread_receives, |tell| {
@@ -61,6 +62,50 @@ both!(ne_01_two_threads_receive, |tell| {
     }
     assert_eq!(got + taken, BYTES);
     drop(sender.join().unwrap());
+});
+
+// D WSAEventSelect: the end comes while two threads receive, behind data: nothing is lost, and it is told once.
+both!(ne_13_two_threads_receive_what_comes_before_the_end, |tell| {
+    const ROUNDS: usize = 12;
+    for round in 0..ROUNDS {
+        let (a, b) = pair();
+        tell.select(&b, NetEvents::READ | NetEvents::CLOSE);
+        let sender = thread::spawn(move || {
+            for _ in 0..20 {
+                a.send(b"abc").unwrap();
+            }
+            if round % 2 == 0 { a.shutdown(Shutdown::Send) } else { a.close() }.unwrap();
+            a
+        });
+        let other = b.clone();
+        let taker = thread::spawn(move || {
+            let mut got = 0;
+            for _ in 0..60 {
+                got += other.recv(&mut [0; 2]).unwrap_or(0);
+                thread::yield_now();
+            }
+            got
+        });
+        let (mut got, mut ended) = (0, false);
+        while !ended {
+            let told = tell.next(SOON).expect("data or the end");
+            assert_eq!(told.error, 0);
+            // A message may be stale (AS-07), also one of the socket before.
+            assert!(told.socket == b.id() || told.event == NetEvents::READ, "a second end");
+            ended = told.event == NetEvents::CLOSE;
+            got += b.recv(&mut [0; 5]).unwrap_or(0);
+        }
+        got += taker.join().unwrap();
+        while let Ok(bytes @ 1..) = b.recv(&mut [0; 64]) {
+            got += bytes;
+        }
+        assert_eq!(got, 60);
+        let _a = sender.join().unwrap();
+        while let Some(told) = tell.next(if round + 1 == ROUNDS { SILENCE } else { Duration::ZERO }) {
+            assert_eq!(told.event, NetEvents::READ, "a second end");
+        }
+        tell.end(&b);
+    }
 });
 
 // D WSAEventSelect: whichever thread finds no room, who selected is told of it.

@@ -10,9 +10,13 @@ const MASK: NetEvents = NetEvents::from_bits(1 | 4 | 32);
 // W test_oob_events.
 both!(ne_20_urgent_data_is_told_as_such, |tell| {
     for family in families() {
-        let ((a, b), (_c, d)) = (pair_of(family), pair_of(family));
+        let ((a, b), (_c, d), (e, f)) = (pair_of(family), pair_of(family), pair_of(family));
         tell.select(&b, MASK);
         tell.select(&d, MASK);
+        // To who did not select it it is not told, not as data either.
+        tell.select(&f, MASK.without(NetEvents::OOB));
+        e.send_with(b"!", Flags::OUT_OF_BAND).unwrap();
+        tell.nothing();
         for _ in 0..2 {
             a.send_with(b"!", Flags::OUT_OF_BAND).unwrap();
             tell.tells(&b, NetEvents::OOB);
@@ -24,6 +28,7 @@ both!(ne_20_urgent_data_is_told_as_such, |tell| {
         }
         tell.end(&b);
         tell.end(&d);
+        tell.end(&f);
     }
 });
 

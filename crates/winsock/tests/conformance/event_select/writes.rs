@@ -1,7 +1,7 @@
 //! NE-06, NE-07, UD-08: FD_WRITE, when a connection becomes usable and when room came back.
 
 use crate::delivery::{Delivery, both, fill, narrow_pair};
-use crate::harness::{SILENCE, datagram, families, pair, pair_of, recv_exactly};
+use crate::harness::{SILENCE, arrived, datagram, families, pair, pair_of, recv_exactly};
 use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::{FdSet, Kind, NetEvents, Socket, select};
 use std::thread;
@@ -81,8 +81,11 @@ both!(ne_07_while_it_stays_full_nothing_is_told, |tell| {
         assert_eq!(fill(&a), 0);
         tell.nothing();
     }
-    // What comes the other way is no room.
+    // What comes the other way is no room, and neither it nor its receive asks for any.
     b.send(b"x").unwrap();
+    tell.nothing();
+    arrived(&a, 1);
+    assert_eq!(a.recv(&mut [0; 4]), Ok(1));
     tell.nothing();
     recv_exactly(&b, sent);
     tell.tells(&a, NetEvents::WRITE);
