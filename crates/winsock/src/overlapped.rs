@@ -393,8 +393,8 @@ impl Socket {
         self.begin(Work::Connect(to), buffer, channel)
     }
 
-    /// Asks one pending operation (CN-01), or with `None` all of this handle's, whichever thread started them (CN-02),
-    /// to end. Each then ends through its channel exactly once, with 995 and 0 bytes (CN-05), or with success if it was
+    /// Asks one pending operation (CN-01), or with `None` all of this socket, whichever thread started them and through
+    /// whichever of its duplicates (CN-02), to end. Each then ends through its channel exactly once, with 995 and 0 bytes (CN-05), or with success if it was
     /// about to (CN-06). Does not block; any thread.
     ///
     /// # Errors

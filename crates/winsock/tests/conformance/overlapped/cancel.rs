@@ -92,6 +92,40 @@ fn cn_02_cancelling_all_takes_those_of_every_thread_and_of_no_other_socket() {
     });
 }
 
+// D CancelIoEx, WSADuplicateSocket: to the system both handles are one file, and so they are to its port.
+#[test]
+fn cn_02_a_duplicate_cancels_what_was_started_through_the_other() {
+    promise(|| {
+        for family in families() {
+            let (a, b) = pair_of(family);
+            let port = port_with(&[(&b, 1)]);
+            let twin = b.duplicate().unwrap();
+            let kept = recv_pending(&twin, 4);
+            let named = recv_pending(&b, 4);
+            twin.cancel(Some(named)).unwrap();
+            let end = next_end(&port);
+            assert_eq!(end.id(), named);
+            cancelled(&end);
+            let ids = HashSet::from([kept, recv_pending(&b, 4)]);
+            b.cancel(None).unwrap();
+            let ends = [next_end(&port), next_end(&port)];
+            ends.iter().for_each(cancelled);
+            assert_eq!(ends.iter().map(Completion::id).collect::<HashSet<_>>(), ids);
+            // Also when the handle that it was started through is closed.
+            let id = recv_pending(&b, 4);
+            b.close().unwrap();
+            twin.cancel(Some(id)).unwrap();
+            let end = next_end(&port);
+            assert_eq!(end.id(), id);
+            cancelled(&end);
+            fails(twin.cancel(None), &[ERROR_NOT_FOUND]);
+            no_packet(&port);
+            a.send(b"x").unwrap();
+            assert_eq!(recv_exactly(&twin, 1), b"x");
+        }
+    });
+}
+
 // D CancelIoEx.
 #[test]
 fn cn_03_an_operation_that_ended_cannot_be_cancelled() {

@@ -102,6 +102,57 @@ fn cn_02_cancelling_all_takes_those_of_every_thread_and_of_no_other_socket() {
     });
 }
 
+// D CancelIoEx, WSADuplicateSocket: to the system both handles are one file, so each cancels what was started through either.
+#[test]
+fn cn_02_a_duplicate_cancels_what_was_started_through_the_other() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = pair_of(family);
+            let (_c, d) = pair_of(family);
+            let twin = b.duplicate().unwrap();
+            let elsewhere = told.receives(&d, 4);
+            // One of them by its name.
+            let left = told.receives(&twin, 4);
+            let named = told.receives(&b, 4);
+            twin.cancel(Some(named)).unwrap();
+            let end = told.next();
+            assert_eq!(end.id(), named);
+            cancelled(&end);
+            // All, and all of this thread.
+            let mut ids = HashSet::from([left, told.receives(&b, 4)]);
+            twin.cancel(None).unwrap();
+            for _ in 0..2 {
+                let end = told.next();
+                assert!(ids.remove(&end.id()), "told twice, or of another");
+                cancelled(&end);
+            }
+            let mut ids = HashSet::from([told.receives(&b, 4), told.receives(&twin, 4)]);
+            b.cancel_thread().unwrap();
+            for _ in 0..2 {
+                let end = told.next();
+                assert!(ids.remove(&end.id()), "told twice, or of another");
+                cancelled(&end);
+            }
+            for handle in [&twin, &b] {
+                fails(handle.cancel(None), &[ERROR_NOT_FOUND]);
+            }
+            // Also when the handle that it was started through is closed.
+            let id = told.receives(&b, 4);
+            b.close().unwrap();
+            told.silence();
+            twin.cancel(Some(id)).unwrap();
+            let end = told.next();
+            assert_eq!(end.id(), id);
+            cancelled(&end);
+            a.send(b"x").unwrap();
+            assert_eq!(recv_exactly(&twin, 1), b"x");
+            told.silence();
+            d.cancel(Some(elsewhere)).unwrap();
+            assert_eq!(told.next().id(), elsewhere);
+        });
+    });
+}
+
 // D CancelIoEx.
 #[test]
 fn cn_03_an_operation_that_ended_cannot_be_cancelled() {

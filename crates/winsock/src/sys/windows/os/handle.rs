@@ -45,8 +45,6 @@ pub(crate) struct Handle {
     raw: SOCKET,
     gate: Gate,
     next_operation: AtomicU64,
-    /// The operations started through this handle that have not come back yet.
-    running: Mutex<Vec<Running>>,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -55,6 +53,8 @@ pub(crate) struct Connection {
     pub(crate) family: Family,
     pub(crate) kind: Kind,
     handles: AtomicUsize,
+    /// The operations that have not come back yet, whichever handle they were started through.
+    running: Mutex<Vec<Running>>,
     /// Handles that are closed for their owners and kept open for their operations.
     lingering: Mutex<Vec<SOCKET>>,
     pub(crate) bound: AtomicBool,
@@ -72,6 +72,8 @@ pub(crate) struct Connection {
 
 struct Running {
     id: u64,
+    /// The handle that it was started through.
+    handle: u64,
     thread: ThreadId,
     told: ToldBy,
     /// Where the operation's block lies: there at least as long as this entry.
@@ -95,6 +97,7 @@ impl Handle {
             family,
             kind,
             handles: AtomicUsize::new(0),
+            running: Mutex::default(),
             lingering: Mutex::default(),
             bound: AtomicBool::new(false),
             listening: AtomicBool::new(false),
@@ -121,7 +124,6 @@ impl Handle {
             raw,
             gate: Gate::default(),
             next_operation: AtomicU64::new(OpId::origin() + 1),
-            running: Mutex::default(),
             connection,
         }))
     }
@@ -224,7 +226,7 @@ impl Handle {
         match self.connection.association.get() {
             Some(association) if last => {
                 let by_port = |running: &Running| running.told == ToldBy::Port;
-                association.take_back_if_abandoned(|| !lock(&self.running).iter().any(by_port))
+                association.take_back_if_abandoned(|| !lock(&self.connection.running).iter().any(by_port))
             }
             _ => {}
         }
@@ -260,7 +262,7 @@ impl Handle {
     /// Accepts that have ended but whose packets were not taken yet: afterwards there is no listener to name.
     fn update_waiting_accepts(&self) {
         let accepts: Vec<_> =
-            lock(&self.running).iter().filter_map(|running| running.accept.clone()).collect();
+            lock(&self.connection.running).iter().filter_map(|running| running.accept.clone()).collect();
         for accept in accepts {
             // Refused for those that are not connected, which is as it should be.
             let _ = accept.with(|accept| update_accept_context(accept, self.raw));
@@ -274,7 +276,7 @@ impl Handle {
 
     /// Leaves the closing of this handle to the last one, if there is another one and operations are running.
     fn lingers(&self) -> bool {
-        let busy = !lock(&self.running).is_empty();
+        let busy = lock(&self.connection.running).iter().any(|running| running.handle == self.id);
         let mut lingering = lock(&self.connection.lingering);
         // The last one takes the list after its count was taken off, so it either finds this handle or is seen here.
         let lingers = busy && self.connection.handles.load(Ordering::Acquire) > 0;
@@ -298,13 +300,13 @@ impl Handle {
     /// Notes an operation before the system gets its block.
     pub(crate) fn note(&self, id: u64, block: *mut OVERLAPPED, told: ToldBy, accept: Option<Arc<Handle>>) {
         let (thread, address) = (std::thread::current().id(), block.expose_provenance());
-        lock(&self.running).push(Running { id, thread, told, address, accept });
+        lock(&self.connection.running).push(Running { id, handle: self.id, thread, told, address, accept });
     }
 
     /// What became of an operation that the calling thread started with a routine, until that routine has run (CR-19).
     pub(crate) fn routine_result(&self, id: u64) -> Result<usize> {
         let own = std::thread::current().id();
-        let running = lock(&self.running);
+        let running = lock(&self.connection.running);
         let found = running
             .iter()
             .find(|running| running.id == id && running.thread == own && running.told == ToldBy::Routine)
@@ -321,13 +323,13 @@ impl Handle {
 
     /// Forgets an operation; its block may be freed afterwards, not before.
     pub(crate) fn forget(&self, id: u64) {
-        let mut running = lock(&self.running);
+        let mut running = lock(&self.connection.running);
         if let Some(at) = running.iter().position(|running| running.id == id) {
             running.swap_remove(at);
         }
     }
 
-    /// Cancels one operation, or all that were started through this handle.
+    /// Cancels one operation, or all of the connection: to the system a duplicate is the same file.
     pub(crate) fn cancel_operations(&self, id: Option<u64>) -> Result<()> {
         let _pass = self.enter()?;
         self.cancel(|running| id.is_none_or(|id| running.id == id))
@@ -345,7 +347,7 @@ impl Handle {
     /// Under the lock an address that stands in the list is that of a living block, so it cannot name another one.
     fn cancel(&self, which: impl Fn(&Running) -> bool) -> Result<()> {
         let Ok(_pass) = self.enter() else { return Err(ERROR_NOT_FOUND) };
-        let running = lock(&self.running);
+        let running = lock(&self.connection.running);
         let mut outcome = Err(ERROR_NOT_FOUND);
         for running in running.iter().filter(|running| which(running)) {
             let block: *const OVERLAPPED = std::ptr::with_exposed_provenance(running.address);
