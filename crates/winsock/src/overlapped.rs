@@ -344,7 +344,8 @@ impl Socket {
     /// Starts the send of one datagram; binds implicitly (UD-12). Does not block; any thread.
     ///
     /// # Errors
-    /// As [`send_overlapped`](Socket::send_overlapped); WSAEMSGSIZE (10040).
+    /// As [`send_overlapped`](Socket::send_overlapped); WSAEMSGSIZE (10040), WSAEADDRNOTAVAIL (10049) for the wildcard and for
+    /// port 0.
     #[doc(alias = "WSASendTo")]
     pub fn send_to_overlapped<B: IoBuf, C: Channel<B>>(
         &self,

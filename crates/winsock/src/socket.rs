@@ -239,7 +239,7 @@ impl Socket {
     /// Sends one datagram; binds implicitly (UD-12). A port nobody owns is no error (UD-10).
     ///
     /// # Errors
-    /// As [`send`](Socket::send); WSAEMSGSIZE (10040) when too long.
+    /// As [`send`](Socket::send); WSAEMSGSIZE (10040) when too long; WSAEADDRNOTAVAIL (10049) for the wildcard and for port 0.
     #[doc(alias = "WSASendTo")]
     pub fn send_to(&self, buffer: &[u8], to: SocketAddr) -> Result<usize> {
         call("sendto", self.sys.send_to(buffer, &to))

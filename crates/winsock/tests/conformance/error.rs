@@ -1,9 +1,9 @@
 //! ER: the same numbers on every system.
 
 use crate::harness::{
-    LONG, NOTHING, SETTLE, SOON, any, arrived, datagram, fails, families, is_one_of, listener, narrow,
-    next_end, no_packet, pair, pair_of, pending, port_with, promise, readable, recv_exactly, recv_pending,
-    refusing, reset, started, stream, within,
+    LONG, NOTHING, SETTLE, SOON, any, arrived, datagram, fails, families, is_one_of, known_on_wine, listener,
+    narrow, next_end, no_packet, pair, pair_of, pending, port_with, promise, quiet, readable, recv_exactly,
+    recv_pending, refused, refusing, reset, started, stream, within,
 };
 use doorbell_winsock::error::{
     ERROR_ABANDONED_WAIT_0, ERROR_CONNECTION_ABORTED, ERROR_CONNECTION_REFUSED, ERROR_INVALID_HANDLE,
@@ -16,10 +16,11 @@ use doorbell_winsock::error::{
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::{BACKLOG_MAX, Flags};
 use doorbell_winsock::{CompletionPort, Error, Family, Kind, Shutdown, Socket};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::thread;
 use std::time::Duration;
 
-// D Windows Sockets Error Codes.
+// D Windows Sockets Error Codes. WSAEINPROGRESS comes from the blocking hooks of Winsock 1.1 alone: nothing can provoke it.
 #[test]
 fn er_01_every_code_has_its_number_its_name_and_words() {
     promise(|| {
@@ -93,6 +94,34 @@ fn er_01_a_foreign_address_is_not_available() {
         let socket = stream(Family::V4);
         fails(socket.bind("192.0.2.1:0".parse().unwrap()), &[WSAEADDRNOTAVAIL]);
         socket.bind(any(Family::V4)).expect("a refused bind leaves the socket as it was");
+    });
+}
+
+// D sendto: the wildcard is no address to send to, nor has anybody port 0. Wine asks the system below, which takes the one and
+// calls the other WSAEINVAL (10022).
+#[test]
+fn er_01_nobody_is_at_the_wildcard_or_at_port_0() {
+    known_on_wine("ER-01", || {
+        for family in families() {
+            let ((a, a_name), (b, b_name)) = (datagram(family), datagram(family));
+            let port = port_with(&[(&a, 1)]);
+            let no_port = any(family);
+            let wildcard = match family {
+                Family::V4 => (Ipv4Addr::UNSPECIFIED, b_name.port()).into(),
+                Family::V6 => (Ipv6Addr::UNSPECIFIED, b_name.port()).into(),
+            };
+            for nowhere in [no_port, wildcard] {
+                fails(a.send_to(b"x", nowhere), &[WSAEADDRNOTAVAIL]);
+                let buffer =
+                    refused(a.send_to_overlapped(b"x".to_vec(), nowhere, ToPort), &[WSAEADDRNOTAVAIL]);
+                assert_eq!(buffer, b"x");
+            }
+            no_packet(&port);
+            quiet(&b);
+            // The socket is as it was.
+            a.send_to(b"y", b_name).unwrap();
+            assert_eq!(b.recv_from(&mut [0; 4]), Ok((1, a_name)));
+        }
     });
 }
 

@@ -13,8 +13,8 @@ use super::connect::std_address;
 use super::core::Core;
 use super::shutdown::Sending;
 use crate::error::{
-    WSAEAFNOSUPPORT, WSAECONNRESET, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE, WSAENOTCONN, WSAETIMEDOUT,
-    WSAEWOULDBLOCK,
+    WSAEADDRNOTAVAIL, WSAEAFNOSUPPORT, WSAECONNRESET, WSAEINTR, WSAEINVAL, WSAEISCONN, WSAEMSGSIZE,
+    WSAENOTCONN, WSAETIMEDOUT, WSAEWOULDBLOCK,
 };
 use crate::socket::{Family, Flags, Kind};
 use rustix::io::Errno;
@@ -170,7 +170,12 @@ impl Core {
     /// May a datagram be sent to this address?
     pub(crate) fn may_send_to(&self, to: &SocketAddr) -> Result<()> {
         self.ask(|connection| connection.may_send_to())?;
-        if Family::of(to) == self.family { Ok(()) } else { Err(WSAEAFNOSUPPORT) }
+        if Family::of(to) != self.family {
+            return Err(WSAEAFNOSUPPORT);
+        }
+        // Linux takes the wildcard for this machine, and calls port 0 an invalid argument. A stream passes the address over.
+        let nowhere = to.ip().is_unspecified() || to.port() == 0;
+        if nowhere && self.kind == Kind::Datagram { Err(WSAEADDRNOTAVAIL) } else { Ok(()) }
     }
 
     /// A datagram that was sent has bound its socket (UD-12).
