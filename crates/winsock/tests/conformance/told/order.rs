@@ -1,10 +1,13 @@
 //! OR: the order of several outstanding operations.
 
-use super::{Act, LONG, each, narrow};
+use super::{Act, LONG, Told, WAYS, each, narrow};
 use crate::harness::{
-    SETTLE, listener, pair_of, pattern, promise, received, recv_exactly, same_bytes, stream,
+    SETTLE, SOON, is_one_of, listener, pair, pair_of, pattern, promise, received, recv_exactly, same_bytes,
+    stream,
 };
-use doorbell_winsock::Socket;
+use doorbell_winsock::error::WSAEWOULDBLOCK;
+use doorbell_winsock::{Family, Socket};
+use std::sync::mpsc;
 use std::thread;
 
 // W test_simultaneous_async_recv.
@@ -22,6 +25,54 @@ fn or_01_receives_are_filled_in_the_order_of_their_starts() {
             }
             told.silence();
         });
+    });
+}
+
+// W test_simultaneous_async_recv: of several threads, in the order of their starts and not thread by thread.
+#[test]
+fn or_01_receives_of_several_threads_are_filled_in_the_order_of_their_starts() {
+    promise(|| {
+        const EACH: usize = 5;
+        for way in WAYS {
+            let (a, b) = pair();
+            let (tell, told) = mpsc::channel();
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let (b, tell) = (b.clone(), tell.clone());
+                    let (go, turns) = mpsc::channel();
+                    let thread = thread::spawn(move || {
+                        let mut mine = Told::by(way);
+                        let mut starts = Vec::new();
+                        while let Ok(turn) = turns.recv() {
+                            starts.push((mine.receives(&b, 4), turn));
+                            tell.send(None).unwrap();
+                        }
+                        // Nobody has to be the first to hear.
+                        for _ in 0..EACH {
+                            let end = mine.next();
+                            let (_, turn) =
+                                *starts.iter().find(|(id, _)| *id == end.id()).expect("a stranger's");
+                            tell.send(Some((turn, received(end)))).unwrap();
+                        }
+                        mine.silence();
+                    });
+                    (thread, go)
+                })
+                .collect();
+            for turn in 0..3 * EACH {
+                threads[turn % 3].1.send(turn).unwrap();
+                assert_eq!(told.recv_timeout(SOON), Ok(None));
+            }
+            let (threads, turns): (Vec<_>, Vec<_>) = threads.into_iter().unzip();
+            drop(turns);
+            let bytes = pattern(4 * 3 * EACH, 2);
+            a.send(&bytes).unwrap();
+            let mut got: Vec<(usize, Vec<u8>)> =
+                (0..3 * EACH).map(|_| told.recv_timeout(SOON).unwrap().expect("an end")).collect();
+            got.sort();
+            same_bytes(&got.into_iter().flat_map(|(_, bytes)| bytes).collect::<Vec<u8>>(), &bytes);
+            threads.into_iter().for_each(|thread| thread.join().unwrap());
+        }
     });
 }
 
@@ -121,6 +172,78 @@ fn or_03_a_short_send_does_not_overtake_a_long_one() {
     });
 }
 
+// D WSASend: from several threads each one's bytes stay together. One is stuck when they start, and they wait behind it; Wine
+// now and then mixes those that are both tried at once.
+#[test]
+fn or_03_sends_of_several_threads_never_interleave() {
+    promise(|| {
+        const LEN: usize = 50_000;
+        for way in WAYS {
+            let mut told = Told::by(way);
+            let (a, b) = narrow(Family::V4);
+            told.pending(Act::Send(&a), vec![12; LONG]);
+            let (tell, started) = mpsc::channel();
+            let starters: Vec<_> = (0..4u8)
+                .map(|name| {
+                    let (a, tell) = (a.clone(), tell.clone());
+                    thread::spawn(move || {
+                        let mut told = Told::by(way);
+                        let ids = [0, 1, 2].map(|n| told.pending(Act::Send(&a), vec![name * 3 + n; LEN]));
+                        tell.send(()).unwrap();
+                        for id in ids {
+                            let end = told.next();
+                            assert_eq!((end.id(), end.result()), (id, Ok(LEN)));
+                        }
+                        told.silence();
+                    })
+                })
+                .collect();
+            starters.iter().for_each(|_| started.recv_timeout(SOON).unwrap());
+            assert!(recv_exactly(&b, LONG).iter().all(|byte| *byte == 12), "the first was overtaken");
+            let mut names = Vec::new();
+            for block in recv_exactly(&b, 12 * LEN).chunks(LEN) {
+                assert!(block.iter().all(|byte| *byte == block[0]), "two sends were mixed");
+                names.push(block[0]);
+            }
+            // Those of one thread in their order.
+            names.sort_by_key(|name| name / 3);
+            assert_eq!(names, (0..12).collect::<Vec<u8>>());
+            starters.into_iter().for_each(|starter| starter.join().unwrap());
+            assert_eq!(told.next().result(), Ok(LONG));
+        }
+    });
+}
+
+// P8: a plain send finds the line of those that an event or a routine tells of, as it does that of a port.
+#[test]
+fn or_07_a_plain_send_does_not_overtake_queued_ones() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = narrow(family);
+            let ids =
+                [told.pending(Act::Send(&a), vec![b'.'; LONG]), told.started(Act::Send(&a), vec![b','; 100])];
+            a.set_nonblocking(true).unwrap();
+            let taken = match a.send(b"tail") {
+                Ok(n) => n,
+                Err(error) => {
+                    is_one_of(error, &[WSAEWOULDBLOCK]);
+                    0
+                }
+            };
+            let got = recv_exactly(&b, LONG + 100 + taken);
+            assert!(got[..LONG].iter().all(|byte| *byte == b'.'), "it overtook the first");
+            assert!(got[LONG..][..100].iter().all(|byte| *byte == b','), "it overtook the second");
+            assert_eq!(&got[LONG + 100..], &b"tail"[..taken]);
+            for (id, len) in ids.into_iter().zip([LONG, 100]) {
+                let end = told.next();
+                assert_eq!((end.id(), end.result()), (id, Ok(len)));
+            }
+            a.send(b"!").unwrap();
+            assert_eq!(recv_exactly(&b, 1), b"!");
+        });
+    });
+}
+
 // P8.
 #[test]
 fn or_05_accepts_take_connections_in_the_order_of_their_starts() {
@@ -140,6 +263,17 @@ fn or_05_accepts_take_connections_in_the_order_of_their_starts() {
                 assert_eq!(accepted.id(), socket.id());
                 assert_eq!(accepted.peer_addr(), client.local_addr());
                 told.silence();
+            }
+            // All at once as well.
+            let sockets: Vec<Socket> = (0..3).map(|_| Socket::for_accept(family).unwrap()).collect();
+            for socket in &sockets {
+                told.pending(Act::Accept(&listener, socket), Vec::<u8>::new());
+            }
+            let clients: Vec<Socket> = sockets.iter().map(|_| stream(family)).collect();
+            clients.iter().for_each(|client| client.connect(address).unwrap());
+            sockets.iter().for_each(|_| assert_eq!(told.next().result(), Ok(0)));
+            for (socket, client) in sockets.iter().zip(&clients) {
+                assert_eq!(socket.peer_addr(), client.local_addr());
             }
         });
     });
