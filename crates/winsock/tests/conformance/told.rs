@@ -53,8 +53,11 @@ struct Told {
 #[derive(Clone, Copy)]
 enum Act<'a> {
     Recv(&'a Socket),
+    /// A receive that is to fill its buffer.
+    Fill(&'a Socket),
     RecvFrom(&'a Socket),
     Send(&'a Socket),
+    SendTo(&'a Socket, SocketAddr),
     /// The listener, and the socket to accept into.
     Accept(&'a Socket, &'a Socket),
     Connect(&'a Socket, SocketAddr),
@@ -64,8 +67,10 @@ impl Act<'_> {
     fn start<B: IoBufMut, C: Channel<B>>(self, buffer: B, channel: C) -> Result<C::Started, Refused<B>> {
         match self {
             Act::Recv(socket) => socket.recv_overlapped(buffer, Flags::NONE, channel),
+            Act::Fill(socket) => socket.recv_overlapped(buffer, Flags::WAIT_ALL, channel),
             Act::RecvFrom(socket) => socket.recv_from_overlapped(buffer, Flags::NONE, channel),
             Act::Send(socket) => socket.send_overlapped(buffer, channel),
+            Act::SendTo(socket, to) => socket.send_to_overlapped(buffer, to, channel),
             Act::Accept(listener, accept) => listener.accept_ex(accept, buffer, channel),
             Act::Connect(socket, to) => socket.connect_ex(to, buffer, channel),
         }

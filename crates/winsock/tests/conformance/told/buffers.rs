@@ -2,14 +2,15 @@
 
 use super::{Act, LONG, Told, WAYS, Way, each, narrow};
 use crate::harness::{
-    Counted, NOTHING, SILENCE, SOON, arrived, event, pair, pair_of, pattern, port_with, promise, quiet,
-    received, recv_exactly, recv_to_the_end, refused, reset, same_bytes, stream, within,
+    Counted, NOTHING, SILENCE, SOON, arrived, connecting, datagram, event, known_on_wine, listener, pair,
+    pair_of, pattern, port_with, promise, quiet, received, recv_exactly, recv_to_the_end, refused, reset,
+    same_bytes, stream, within,
 };
-use doorbell_winsock::error::{WSAEINVAL, WSAENOTCONN};
+use doorbell_winsock::error::{WSAEINVAL, WSAENOTCONN, WSAESHUTDOWN};
 use doorbell_winsock::overlapped::{IoBuf, IoBufMut, Segments, ToEvent, ToPort, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Completion, Event, Family, Socket, Wait, wait_any};
+use doorbell_winsock::{Completion, Event, Family, Shutdown, Socket, Wait, wait_any};
 use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,6 +34,22 @@ fn bf_01_scatter_fills_in_order_and_gather_sends_in_order() {
             assert_eq!(end.result(), Ok(8));
             let filled: Vec<Vec<u8>> = end.take_buffer().unwrap();
             assert_eq!(filled, [b"abcd".to_vec(), NOTHING, b"efgh\x09\x09\x09\x09".to_vec()]);
+            // The same of one that has to wait.
+            told.pending(Act::Recv(&b), vec![NOTHING, vec![9; 3], vec![9; 4], vec![9; 2]]);
+            a.send(b"12345").unwrap();
+            let mut end = told.next();
+            assert_eq!(end.result(), Ok(5));
+            let filled: Vec<Vec<u8>> = end.take_buffer().unwrap();
+            assert_eq!(filled, [NOTHING, b"123".to_vec(), b"45\x09\x09".to_vec(), vec![9; 2]]);
+            // And of a send that is stuck in the midst of a piece, more than once.
+            let (c, d) = narrow(family);
+            let bytes = pattern(LONG, 8);
+            let mut pieces: Vec<Vec<u8>> = bytes.chunks(50_001).map(<[u8]>::to_vec).collect();
+            pieces.insert(7, NOTHING);
+            told.pending(Act::Send(&c), pieces);
+            same_bytes(&recv_exactly(&d, LONG), &bytes);
+            assert_eq!(told.next().result(), Ok(LONG));
+            quiet(&d);
         });
     });
 }
@@ -67,9 +84,18 @@ fn bf_02_a_short_receive_writes_only_what_it_reports() {
 fn bf_03_a_list_of_no_buffers_is_refused() {
     promise(|| {
         each(|mut told, family| {
-            let (_a, b) = pair_of(family);
-            refused(told.start(Act::Recv(&b), Vec::<Vec<u8>>::new()), &[WSAEINVAL]);
+            let (a, b) = pair_of(family);
+            let (d, d_name) = datagram(family);
+            let pends = told.receives(&b, 4);
+            for act in [Act::Recv(&b), Act::Send(&b), Act::RecvFrom(&d), Act::SendTo(&d, d_name)] {
+                refused(told.start(act, Vec::<Vec<u8>>::new()), &[WSAEINVAL]);
+            }
             told.silence();
+            // What pends is as it was, and nothing went out.
+            assert_eq!((a.bytes_available(), d.bytes_available()), (Ok(0), Ok(0)));
+            a.send(b"x").unwrap();
+            let end = told.next();
+            assert_eq!((end.id(), end.result()), (pends, Ok(1)));
         });
     });
 }
@@ -184,6 +210,119 @@ fn bf_06_a_dropped_op_is_cancelled_and_its_buffer_dropped_once() {
         a.send(b"later").unwrap();
         assert_eq!(recv_exactly(&b, 5), b"later");
         assert_eq!(drops.load(Ordering::SeqCst), 10);
+        // An accept gives its listener's place and its socket free, a connect its bytes.
+        let (listener, address) = listener(Family::V4);
+        let (_queued, full, _keep) = connecting();
+        let (accept, client) = (Socket::for_accept(Family::V4).unwrap(), stream(Family::V4));
+        let acts = [Act::Accept(&listener, &accept), Act::Connect(&client, full)];
+        for (number, act) in acts.into_iter().enumerate() {
+            drop(act.start(Counted::new(4, &drops), ToEvent(&event)).unwrap());
+            assert!(within(SOON, || drops.load(Ordering::SeqCst) == 11 + number), "{number} is kept");
+        }
+        let mut told = Told::by(Way::Event);
+        told.pending(Act::Accept(&listener, &accept), NOTHING);
+        let client = stream(Family::V4);
+        client.connect(address).unwrap();
+        assert_eq!(told.next().take_accepted().unwrap().peer_addr(), client.local_addr());
+    });
+}
+
+// The rule of this interface: of several in a line the others go on, in their order; by their ends nothing is lost.
+#[test]
+fn bf_06_a_dropped_op_leaves_those_before_and_behind_it() {
+    promise(|| {
+        let drops = Arc::new(AtomicUsize::new(0));
+        for victim in 0..3 {
+            let (a, b) = narrow(Family::V4);
+            let events = [event(), event(), event()];
+            let mut ops: Vec<_> = events
+                .iter()
+                .map(|event| b.recv_overlapped(Counted::new(2, &drops), Flags::NONE, ToEvent(event)).unwrap())
+                .collect();
+            drop(ops.remove(victim));
+            a.send(b"1122").unwrap();
+            for (op, text) in ops.into_iter().zip([b"11", b"22"]) {
+                assert_eq!(op.wait(), Ok(2), "with {victim} dropped");
+                assert_eq!(op.take().take_buffer::<Counted>().unwrap().bytes(), text);
+            }
+            // Of three sends the first of which is stuck: the peer has a part of what was dropped, the rest whole.
+            let texts = [pattern(LONG, 1), b"second".to_vec(), b"third".to_vec()];
+            let mut ops: Vec<_> = texts
+                .iter()
+                .zip(&events)
+                .map(|(text, event)| a.send_overlapped(text.clone(), ToEvent(event)).unwrap())
+                .collect();
+            drop(ops.remove(victim));
+            let reader = thread::spawn(move || recv_to_the_end(&b));
+            for op in ops {
+                op.wait().unwrap();
+            }
+            a.close().unwrap();
+            let got = reader.join().unwrap();
+            let left = texts.iter().enumerate().filter(|(number, _)| *number != victim);
+            let whole: Vec<u8> = left.flat_map(|(_, text)| text.clone()).collect();
+            let part = got.len().checked_sub(whole.len()).expect("something is lost");
+            assert!(part < texts[victim].len(), "what was dropped went out whole");
+            if victim == 0 {
+                same_bytes(&got[..part], &texts[0][..part]);
+            }
+            same_bytes(&got[if victim == 0 { part } else { 0 }..], &whole);
+        }
+        assert!(within(SOON, || drops.load(Ordering::SeqCst) == 9));
+    });
+}
+
+// D WSARecv; see also the tests of ports.
+#[test]
+fn bf_07_wait_all_ends_only_when_the_buffer_is_full() {
+    known_on_wine("D1", || {
+        each(|mut told, family| {
+            let (a, b) = pair_of(family);
+            a.send(b"ab").unwrap();
+            arrived(&b, 2);
+            // A part is there at the start, and one comes while it waits. Behind it another one waits for its turn.
+            let id = told.pending(Act::Fill(&b), vec![0; 6]);
+            let behind = told.pending(Act::Fill(&b), vec![vec![0; 1], NOTHING, vec![0; 2]]);
+            a.send(b"cd").unwrap();
+            told.silence();
+            a.send(b"efgh").unwrap();
+            let end = told.next();
+            assert_eq!(end.id(), id);
+            assert_eq!(received(end), b"abcdef");
+            told.silence();
+            // The end of the stream ends it with what there is.
+            a.shutdown(Shutdown::Send).unwrap();
+            let end = told.next();
+            assert_eq!((end.id(), end.result()), (behind, Ok(2)));
+            told.silence();
+        });
+    });
+}
+
+// P8; D send. By event and by routine as well; and it asks what every send asks.
+#[test]
+fn bf_08_an_overlapped_send_of_no_bytes_succeeds_and_the_peer_sees_nothing() {
+    promise(|| {
+        each(|mut told, family| {
+            let (a, b) = narrow(family);
+            for number in 0..3 {
+                let id = told.started(Act::Send(&a), vec![NOTHING; number + 1]);
+                let end = told.next();
+                assert_eq!((end.id(), end.result()), (id, Ok(0)));
+            }
+            quiet(&b);
+            // Behind a long one it waits for its turn.
+            let ids = [told.pending(Act::Send(&a), vec![1; LONG]), told.pending(Act::Send(&a), NOTHING)];
+            told.silence();
+            recv_exactly(&b, LONG);
+            for (id, bytes) in ids.into_iter().zip([LONG, 0]) {
+                let end = told.next();
+                assert_eq!((end.id(), end.result()), (id, Ok(bytes)));
+            }
+            a.shutdown(Shutdown::Send).unwrap();
+            refused(told.start(Act::Send(&a), NOTHING), &[WSAESHUTDOWN]);
+            refused(told.start(Act::Send(&stream(family)), NOTHING), &[WSAENOTCONN]);
+        });
     });
 }
 
