@@ -12,7 +12,7 @@ use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAECONNRESET};
 use doorbell_winsock::overlapped::{Operation, Routed, ToEvent, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Completion, Result, Shutdown, Socket, Wait, wait_all, wait_any};
+use doorbell_winsock::{Completion, MessageQueue, Result, Shutdown, Socket, Wait, wait_all, wait_any};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -129,19 +129,50 @@ fn cr_03_waits_that_are_not_alertable_leave_routines_queued() {
         ran.receive(&b, 4);
         a.send(b"x").unwrap();
         thread::sleep(SETTLE);
-        let waits: [&dyn Fn() -> Result<Wait>; 3] = [
-            &|| sleep_ex(Some(SETTLE), Alertable::No),
-            &|| wait_any(from_ref(&idle), Some(SETTLE), Alertable::No),
-            &|| wait_all(from_ref(&idle), Some(SETTLE), Alertable::No),
+        let (c, d) = pair();
+        let messages = MessageQueue::new().unwrap();
+        let waits: [&dyn Fn(); 6] = [
+            &|| assert_eq!(sleep_ex(Some(SETTLE), Alertable::No), Ok(Wait::TimedOut)),
+            &|| assert_eq!(wait_any(from_ref(&idle), Some(SETTLE), Alertable::No), Ok(Wait::TimedOut)),
+            &|| assert_eq!(wait_all(from_ref(&idle), Some(SETTLE), Alertable::No), Ok(Wait::TimedOut)),
+            &|| no_packet(&port),
+            &|| assert!(matches!(messages.get(Some(SETTLE)), Ok(None))),
+            // For one operation that is told by an event: it ends behind the one that has the routine.
+            &|| {
+                let op = d.recv_overlapped(vec![0; 4], Flags::NONE, ToEvent(&event())).unwrap();
+                let sender = {
+                    let c = c.clone();
+                    thread::spawn(move || {
+                        thread::sleep(SETTLE);
+                        c.send(b"y").unwrap();
+                    })
+                };
+                assert_eq!(op.wait(), Ok(1));
+                sender.join().unwrap();
+            },
         ];
-        for wait in waits {
-            assert_eq!(wait(), Ok(Wait::TimedOut));
-            assert_eq!(ran.count(), 0);
+        for (at, wait) in waits.iter().enumerate() {
+            wait();
+            assert_eq!(ran.count(), 0, "wait {at} ran it");
         }
-        no_packet(&port);
-        assert_eq!(ran.count(), 0);
         assert_eq!(alertably(SOON), Ok(Wait::IoCompletion));
         assert_eq!(received(ran.only()), b"x");
+        // And where the operation ends in the midst of the wait, which is the one that hears of it.
+        for (at, wait) in waits.iter().enumerate() {
+            ran.receive(&b, 4);
+            let sender = {
+                let a = a.clone();
+                thread::spawn(move || {
+                    thread::sleep(SETTLE / 2);
+                    a.send(b"z").unwrap();
+                })
+            };
+            wait();
+            assert_eq!(ran.count(), 0, "wait {at} ran it");
+            sender.join().unwrap();
+            until(&ran, 1);
+            assert_eq!(received(ran.only()), b"z");
+        }
     });
 }
 
@@ -181,20 +212,20 @@ fn cr_04_a_wait_that_ran_a_routine_says_so() {
 #[test]
 fn cr_05_one_wait_runs_everything_that_is_queued() {
     promise(|| {
+        // More than are likely to be fetched at a time, some that pend and some that end at once, and not all of one kind.
+        const MANY: usize = 100;
         let ran = Ran::default();
-        let pairs: Vec<(Socket, Socket)> = (0..3).map(|_| pair()).collect();
-        for (_, b) in &pairs {
-            ran.receive(b, 4);
+        let pairs: Vec<(Socket, Socket)> = (0..MANY).map(|_| pair()).collect();
+        let ids: Vec<_> = pairs.iter().map(|(_, b)| ran.receive(b, 4).id).collect();
+        for (a, _) in &pairs {
+            ran.send(a, b"x");
         }
-        for (a, b) in &pairs {
-            a.send(b"x").unwrap();
-            assert!(within(SOON, || b.bytes_available() == Ok(0)));
+        for ((_, b), id) in pairs.iter().zip(ids) {
+            assert!(within(SOON, || b.routine_result(id) == Ok(1)));
         }
-        // By now all three have taken their byte.
-        thread::sleep(SETTLE);
         assert_eq!(ran.count(), 0);
         assert_eq!(alertably(SOON), Ok(Wait::IoCompletion));
-        assert_eq!(ran.count(), 3, "one wait did not run all");
+        assert_eq!(ran.count(), 2 * MANY, "one wait did not run all");
         assert_eq!(alertably(Duration::ZERO), Ok(Wait::TimedOut));
     });
 }

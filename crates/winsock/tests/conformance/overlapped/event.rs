@@ -2,13 +2,13 @@
 //! [`told`](crate::told).
 
 use crate::harness::{
-    SETTLE, SOON, arrived, becomes_set, event, fails, families, in_time, is_set, pair, pair_of, promise,
-    received, refused, reset, stays_unset, stream, within,
+    LONG, NOTHING, SETTLE, SOON, arrived, becomes_set, datagram, event, fails, families, in_time, is_set,
+    listener, narrow, pair, pair_of, promise, received, refused, reset, stays_unset, stream, within,
 };
 use doorbell_winsock::error::{
     WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED, WSAECONNRESET, WSAENOTCONN, WSAESHUTDOWN,
 };
-use doorbell_winsock::overlapped::{Op, ToEvent};
+use doorbell_winsock::overlapped::{Op, Refused, ToEvent};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Event, Shutdown, Socket, Wait, wait_all, wait_any};
@@ -71,6 +71,18 @@ fn ov_02_an_operation_that_ends_at_once_sets_its_event() {
                 }
             }
             assert!(at_once > 0, "nothing succeeded at once");
+            // Another thread waits for the event already.
+            for make in [Event::new, Event::auto_reset] {
+                let sent = make().unwrap();
+                let waiter = {
+                    let sent = sent.clone();
+                    thread::spawn(move || wait_any(&[event(), sent], Some(SOON), Alertable::No))
+                };
+                thread::sleep(SETTLE);
+                let send = a.send_overlapped(b"x".to_vec(), ToEvent(&sent)).unwrap();
+                assert_eq!(waiter.join().unwrap(), Ok(Wait::Index(1)));
+                assert_eq!(send.result(), Ok(1));
+            }
         }
     });
 }
@@ -113,6 +125,36 @@ fn ov_04_starting_an_operation_resets_its_event() {
                 // It is still set from the end of that one when the next starts.
                 assert!(is_set(&done));
             }
+            // So does an operation of each other kind that has to wait.
+            let ((listener, _), (d, _)) = (listener(family), datagram(family));
+            let (full, _peer) = narrow(family);
+            let accept = Socket::for_accept(family).unwrap();
+            type Start<'a> = (&'a Socket, &'a dyn Fn() -> Result<Op, Refused<Vec<u8>>>);
+            let starts: [Start<'_>; 4] = [
+                (&full, &|| full.send_overlapped(vec![1; LONG], ToEvent(&done))),
+                (&listener, &|| listener.accept_ex(&accept, NOTHING, ToEvent(&done))),
+                (&d, &|| d.recv_from_overlapped(vec![0; 4], Flags::NONE, ToEvent(&done))),
+                (&b, &|| b.recv_overlapped(NOTHING, Flags::NONE, ToEvent(&done))),
+            ];
+            for (socket, start) in starts {
+                done.set().unwrap();
+                let op = start().unwrap();
+                assert!(!is_set(&done), "{op:?} did not reset it");
+                socket.cancel(Some(op.id())).unwrap();
+                fails(op.wait(), &[WSA_OPERATION_ABORTED]);
+            }
+            // An event that two share is unset by the second start, also when the first has ended already.
+            let done = event();
+            let (e, f) = pair_of(family);
+            let first = receives(&b, 4, &done);
+            a.send(b"x").unwrap();
+            becomes_set(&done);
+            let second = receives(&f, 4, &done);
+            stays_unset(&done);
+            assert_eq!(first.result(), Ok(1));
+            e.send(b"yz").unwrap();
+            becomes_set(&done);
+            assert_eq!(second.result(), Ok(2));
         }
     });
 }

@@ -121,6 +121,20 @@ fn cr_10_an_event_that_is_set_wins_over_what_is_queued() {
             assert_eq!(wait_all(&both, Some(SOON), Alertable::Yes), Ok(Wait::IoCompletion));
             assert_eq!(log.take(), [2]);
             assert!(is_set(&set));
+            // A routine stands in the same queue: it stays there until nothing is set.
+            let (a, b) = pair();
+            let ran = Ran::default();
+            ran.send(&a, b"x");
+            let id = ran.receive(&b, 4).id;
+            assert!(within(SOON, || b.routine_result(id) == Ok(1)));
+            for wait in [wait_any, wait_all] {
+                set.set().unwrap();
+                assert_eq!(wait(from_ref(&set), Some(SOON), Alertable::Yes), Ok(Wait::Index(0)));
+                assert_eq!(ran.count(), 0);
+            }
+            set.reset().unwrap();
+            assert_eq!(wait_any(from_ref(&set), Some(SOON), Alertable::Yes), Ok(Wait::IoCompletion));
+            assert_eq!(ran.count(), 2);
         }
     });
 }
@@ -136,6 +150,20 @@ fn cr_11_an_apc_that_sets_the_awaited_event_ends_the_wait_as_an_apc() {
             let events = [event(), done];
             assert_eq!(wait_any(&events, Some(SOON), Alertable::Yes), Ok(Wait::IoCompletion));
             assert_eq!(wait_any(&events, Some(SOON), Alertable::Yes), Ok(Wait::Index(1)));
+            // So does a routine that sets it, also in the midst of the wait.
+            let done = make().unwrap();
+            let (a, b) = pair();
+            let setter = done.clone();
+            b.recv_overlapped(vec![0; 4], Flags::NONE, ToRoutine(move |_| setter.set().unwrap())).unwrap();
+            let sender = thread::spawn(move || {
+                thread::sleep(SETTLE);
+                a.send(b"x").unwrap();
+                a
+            });
+            let events = [event(), done];
+            assert_eq!(wait_any(&events, Some(SOON), Alertable::Yes), Ok(Wait::IoCompletion));
+            assert_eq!(wait_any(&events, Some(SOON), Alertable::Yes), Ok(Wait::Index(1)));
+            sender.join().unwrap();
         }
     });
 }
@@ -190,12 +218,15 @@ fn cr_13_an_apc_from_another_thread_wakes_an_alertable_wait() {
                 wait()
             });
             let handle = handle.recv().unwrap();
+            // Another thread waits as well, and nothing is meant for it.
+            let bystander = thread::spawn(|| alertably(2 * SETTLE));
             thread::sleep(SETTLE);
             assert!(!waiter.is_finished());
             log.queue(&handle.clone(), at);
             assert!(within(SOON, || waiter.is_finished()), "wait {at} goes on");
             assert!(waiter.join().unwrap(), "wait {at} ended with something else");
             assert_eq!(log.take(), [at]);
+            assert_eq!(bystander.join().unwrap(), Ok(Wait::TimedOut));
         }
     });
 }

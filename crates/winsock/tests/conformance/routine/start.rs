@@ -2,15 +2,15 @@
 
 use super::{Ran, alertably, until};
 use crate::harness::{
-    Counted, SILENCE, SOON, fails, listener, next_end, no_packet, pair, port_with, promise, recv_pending,
-    refused, stream, within,
+    Counted, NOTHING, SILENCE, SOON, datagram, fails, listener, next_end, no_packet, pair, pending,
+    port_with, promise, recv_pending, refused, started, stream, within,
 };
 use doorbell_winsock::error::{
     ERROR_NOT_FOUND, WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED, WSAEINVAL, WSAENOTCONN,
 };
-use doorbell_winsock::overlapped::ToRoutine;
+use doorbell_winsock::overlapped::{ToPort, ToRoutine};
 use doorbell_winsock::socket::Flags;
-use doorbell_winsock::{Family, Wait};
+use doorbell_winsock::{Family, Socket, Wait};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -20,14 +20,22 @@ use std::thread;
 fn cr_17_a_socket_of_a_port_has_no_routines() {
     promise(|| {
         let (a, b) = pair();
-        let (listener, _) = listener(Family::V4);
-        let port = port_with(&[(&b, 1), (&listener, 2)]);
+        let (listener, address) = listener(Family::V4);
+        let (client, accept) = (stream(Family::V4), Socket::for_accept(Family::V4).unwrap());
+        let (d, d_name) = datagram(Family::V4);
+        let port = port_with(&[(&b, 1), (&listener, 2), (&client, 3), (&d, 4)]);
         let drops = Arc::new(AtomicUsize::new(0));
         for _ in 0..2 {
             let held = Counted::new(1, &drops);
             let never = ToRoutine(move |_| drop(held));
             assert_eq!(refused(b.recv_overlapped(vec![5; 3], Flags::NONE, never), &[WSAEINVAL]), [5; 3]);
             refused(b.send_overlapped(vec![5; 3], ToRoutine(|_| panic!("it ran"))), &[WSAEINVAL]);
+            // Nor has any other kind of operation.
+            let never = || ToRoutine(|_| panic!("it ran"));
+            refused(listener.accept_ex(&accept, NOTHING, never()), &[WSAEINVAL]);
+            refused(client.connect_ex(address, NOTHING, never()), &[WSAEINVAL]);
+            refused(d.recv_from_overlapped(vec![0; 3], Flags::NONE, never()), &[WSAEINVAL]);
+            refused(d.send_to_overlapped(vec![0; 3], d_name, never()), &[WSAEINVAL]);
         }
         assert_eq!(drops.load(Ordering::SeqCst), 2, "a routine that was refused is dropped");
         assert_eq!(alertably(SILENCE), Ok(Wait::TimedOut));
@@ -36,7 +44,12 @@ fn cr_17_a_socket_of_a_port_has_no_routines() {
         let id = recv_pending(&b, 4);
         a.send(b"x").unwrap();
         assert_eq!(next_end(&port).id(), id);
-        assert_eq!(a.bytes_available(), Ok(0));
+        assert_eq!((a.bytes_available(), d.bytes_available()), (Ok(0), Ok(0)));
+        // And the accept socket is still free.
+        let id = pending(listener.accept_ex(&accept, NOTHING, ToPort));
+        started(client.connect_ex(address, NOTHING, ToPort));
+        let ends = [next_end(&port), next_end(&port)];
+        assert!(ends.iter().any(|end| end.id() == id) && ends.iter().all(|end| end.result() == Ok(0)));
     });
 }
 

@@ -2,15 +2,16 @@
 
 use super::{Act, LONG, each, narrow};
 use crate::harness::{
-    NOTHING, SETTLE, arrived, datagram, fails, listener, pair_of, pattern, promise, quiet, received,
-    recv_exactly, recv_to_the_end, refused, refusing, reset, same_bytes, stream,
+    NOTHING, SETTLE, arrived, datagram, fails, listener, pair_of, pattern, promise, quiet, readable,
+    received, recv_exactly, recv_to_the_end, refused, refusing, reset, same_bytes, stream,
 };
 use doorbell_winsock::error::{
-    ERROR_CONNECTION_REFUSED, ERROR_NETNAME_DELETED, WSA_OPERATION_ABORTED, WSAECONNREFUSED, WSAECONNRESET,
-    WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN, WSAEWOULDBLOCK,
+    ERROR_CONNECTION_REFUSED, ERROR_NETNAME_DELETED, WSA_OPERATION_ABORTED, WSAECONNABORTED, WSAECONNREFUSED,
+    WSAECONNRESET, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN, WSAEWOULDBLOCK,
 };
 use doorbell_winsock::overlapped::Operation;
 use doorbell_winsock::{Shutdown, Socket};
+use std::collections::{HashMap, HashSet};
 use std::thread;
 use std::time::Duration;
 
@@ -36,6 +37,45 @@ fn ov_02_each_end_belongs_to_its_operation() {
     });
 }
 
+// D Overlapped I/O: whatever can be done at once is told all the same, each kind, and by routine not in the call (CR-01).
+#[test]
+fn ov_02_success_at_once_is_told_of_every_kind() {
+    promise(|| {
+        each(|mut told, family| {
+            let (listener, address) = listener(family);
+            let (client, accept) = (stream(family), Socket::for_accept(family).unwrap());
+            client.connect(address).unwrap();
+            readable(&listener);
+            let (a, b) = pair_of(family);
+            a.send(b"left").unwrap();
+            let ((c, _), (d, d_name)) = (datagram(family), datagram(family));
+            c.send_to(b"gram", d_name).unwrap();
+            readable(&b);
+            readable(&d);
+            // Nobody waits in between, so that each stands for itself: the ends come in any order.
+            let wanted = HashMap::from([
+                (told.started(Act::Accept(&listener, &accept), NOTHING), (Operation::Accept, 0)),
+                (told.started(Act::RecvFrom(&d), vec![0; 8]), (Operation::ReceiveFrom, 4)),
+                (told.started(Act::SendTo(&c, d_name), b"more".to_vec()), (Operation::SendTo, 4)),
+                (told.started(Act::Send(&a), NOTHING), (Operation::Send, 0)),
+                (told.started(Act::Recv(&b), NOTHING), (Operation::Receive, 0)),
+                (told.started(Act::Send(&b), b"back".to_vec()), (Operation::Send, 4)),
+            ]);
+            assert_eq!(wanted.len(), 6, "two operations of one name");
+            assert!(told.ends.borrow().is_empty(), "a routine ran in a call that starts or looks");
+            let mut left = wanted;
+            while !left.is_empty() {
+                let end = told.next();
+                let (operation, bytes) = left.remove(&end.id()).expect("told twice");
+                assert_eq!((end.operation(), end.result()), (operation, Ok(bytes)));
+            }
+            told.silence();
+            assert_eq!((recv_exactly(&b, 4), recv_exactly(&a, 4)), (b"left".to_vec(), b"back".to_vec()));
+            assert_eq!(accept.peer_addr(), client.local_addr());
+        });
+    });
+}
+
 // D Overlapped I/O and Event Objects; W test_completion_port; D WSARecv for routines (CR-18).
 #[test]
 fn ov_03_an_operation_refused_at_once_is_told_nowhere() {
@@ -44,6 +84,10 @@ fn ov_03_an_operation_refused_at_once_is_told_nowhere() {
             let (a, b) = pair_of(family);
             let (fresh, closed) = (stream(family), stream(family));
             closed.close().unwrap();
+            // Two that pend, on the socket that refuses and elsewhere: they stay as they are.
+            let (c, d) = pair_of(family);
+            let pends = told.receives(&a, 4);
+            let elsewhere = told.receives(&d, 4);
             a.shutdown(Shutdown::Send).unwrap();
             b.shutdown(Shutdown::Receive).unwrap();
             let buffer = refused(told.start(Act::Send(&a), vec![5; 3]), &[WSAESHUTDOWN]);
@@ -55,9 +99,14 @@ fn ov_03_an_operation_refused_at_once_is_told_nowhere() {
             told.silence();
             // The other directions are as they were.
             told.started(Act::Send(&b), b"x".to_vec());
-            assert_eq!(told.next().result(), Ok(1));
-            told.started(Act::Recv(&a), vec![0; 4]);
-            assert_eq!(received(told.next()), b"x");
+            let mut ends = [told.next(), told.next()];
+            ends.sort_by_key(|end| end.id() != pends);
+            let [taken, sent] = ends;
+            assert_eq!((taken.id(), sent.result()), (pends, Ok(1)));
+            assert_eq!(received(taken), b"x");
+            c.send(b"y").unwrap();
+            let end = told.next();
+            assert_eq!((end.id(), end.result()), (elsewhere, Ok(1)));
         });
     });
 }
@@ -138,6 +187,17 @@ fn ov_10_a_reset_ends_every_receive_with_an_error() {
                 let end = told.next();
                 assert_eq!((end.id(), end.system_code(), end.bytes()), (id, ERROR_NETNAME_DELETED, 0));
                 fails(end.result(), &[WSAECONNRESET]);
+            }
+            told.silence();
+            // With a send that is stuck both directions end, each once.
+            let (e, f) = narrow(family);
+            let mut ids = HashSet::from([told.receives(&f, 16), told.pending(Act::Send(&f), vec![1; LONG])]);
+            reset(&e);
+            for _ in 0..2 {
+                let end = told.next();
+                assert!(ids.remove(&end.id()), "told twice, or of another");
+                fails(end.result(), &[WSAECONNRESET, WSAECONNABORTED]);
+                assert_eq!(end.bytes(), 0);
             }
             told.silence();
         });
