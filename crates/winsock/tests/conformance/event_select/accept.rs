@@ -2,8 +2,8 @@
 
 use crate::delivery::{both, event, is_set, set_soon, stays_unset};
 use crate::harness::{
-    NOTHING, SOON, fails, families, listener, next_end, pending, port_with, promise, readable, received,
-    stream,
+    NOTHING, SOON, fails, families, is_one_of, listener, next_end, pending, port_with, promise, readable,
+    received, stream,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAEWOULDBLOCK};
 use doorbell_winsock::overlapped::ToPort;
@@ -11,6 +11,8 @@ use doorbell_winsock::socket::SocketId;
 use doorbell_winsock::{Family, NetEvents, Socket};
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 fn client(address: SocketAddr) -> Socket {
     let client = stream(Family::of(&address));
@@ -134,6 +136,37 @@ both!(ne_10_a_connection_whose_first_bytes_are_waited_for_is_not_told, |tell| {
     assert_eq!(received(next_end(&port)), b"abc");
     let (_, from) = listener.accept().unwrap();
     assert_eq!(Ok(from), second.local_addr());
+    tell.nothing();
+});
+
+// D CancelIoEx, WSAEventSelect: who comes while the accept is cancelled is taken or told, and never neither.
+both!(ne_10_a_connection_that_meets_a_cancel_is_taken_or_told, |tell| {
+    let (listener, address) = listener(Family::V4);
+    let port = port_with(&[(&listener, 1)]);
+    tell.select(&listener, NetEvents::ACCEPT);
+    for _ in 0..40 {
+        let socket = Socket::for_accept(Family::V4).unwrap();
+        let accept = pending(listener.accept_ex(&socket, NOTHING, ToPort));
+        let both = Arc::new(Barrier::new(2));
+        let coming = {
+            let both = both.clone();
+            thread::spawn(move || {
+                both.wait();
+                client(address)
+            })
+        };
+        both.wait();
+        let _ = listener.cancel(Some(accept));
+        match next_end(&port).result() {
+            Ok(bytes) => assert_eq!(bytes, 0),
+            Err(error) => {
+                is_one_of(error, &[WSA_OPERATION_ABORTED]);
+                tell.tells(&listener, NetEvents::ACCEPT);
+                listener.accept().unwrap();
+            }
+        }
+        coming.join().unwrap();
+    }
     tell.nothing();
 });
 

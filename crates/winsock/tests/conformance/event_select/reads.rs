@@ -2,13 +2,14 @@
 
 use crate::delivery::{both, event, set_soon, stays_unset};
 use crate::harness::{
-    arrived, datagram, fails, families, next_end, pair, pair_of, pending, port_with, promise, readable,
-    received, recv_exactly, recv_pending, reset,
+    arrived, datagram, fails, families, is_one_of, next_end, pair, pair_of, pending, port_with, promise,
+    readable, received, recv_exactly, recv_pending, reset,
 };
 use doorbell_winsock::error::{WSA_OPERATION_ABORTED, WSAEINVAL, WSAEMSGSIZE, WSAEWOULDBLOCK};
 use doorbell_winsock::overlapped::ToPort;
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Family, NetEvents, Shutdown};
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 // W test_read_events.
@@ -276,6 +277,37 @@ both!(ne_11_what_a_pending_receive_leaves_is_told, |tell| {
         assert_eq!(b.recv(&mut [0; 8]), Ok(3));
         tell.nothing();
     }
+});
+
+// D CancelIoEx, WSAEventSelect: what arrives while the receive is cancelled is taken or told, and never neither.
+both!(ne_11_data_that_meets_a_cancel_is_taken_or_told, |tell| {
+    let (a, b) = pair();
+    let port = port_with(&[(&b, 1)]);
+    tell.select(&b, NetEvents::READ);
+    for _ in 0..60 {
+        let receive = recv_pending(&b, 4);
+        let (both, a) = (Arc::new(Barrier::new(2)), a.clone());
+        let sender = {
+            let both = both.clone();
+            thread::spawn(move || {
+                both.wait();
+                a.send(b"x").unwrap();
+            })
+        };
+        both.wait();
+        // Which of the two comes first is open; then there is nothing to cancel.
+        let _ = b.cancel(Some(receive));
+        match next_end(&port).result() {
+            Ok(bytes) => assert_eq!(bytes, 1),
+            Err(error) => {
+                is_one_of(error, &[WSA_OPERATION_ABORTED]);
+                tell.tells(&b, NetEvents::READ);
+                assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+            }
+        }
+        sender.join().unwrap();
+    }
+    tell.nothing();
 });
 
 // P8; D recvfrom.
