@@ -1,8 +1,9 @@
 //! AS: network events as messages. What is promised of network events however they are told stands with `event_select`.
 
+mod again;
 mod queue;
 
-use crate::delivery::{QUIET, event, is_set, set_soon, stays_unset};
+use crate::delivery::QUIET;
 use crate::harness::{
     SETTLE, SILENCE, SOON, arrived, fails, families, listener, pair, pair_of, promise, readable, refusing,
     stream,
@@ -32,18 +33,24 @@ fn nothing(queue: &MessageQueue) {
     assert_eq!(queue.get(Some(QUIET)), Ok(None));
 }
 
-/// The set of network events that come until nothing does any more, each once.
-#[track_caller]
-fn all(queue: &MessageQueue, id: u32, socket: &Socket) -> NetEvents {
-    let mut seen = NetEvents::NONE;
-    while let Some(message) = queue.get(Some(QUIET)).unwrap() {
-        let Message::Socket { id: of, socket: named, event, error: 0 } = message else {
-            panic!("{message:?}")
-        };
-        assert!((of, named) == (id, socket.id()) && !seen.contains(event), "{message:?}");
-        seen |= event;
-    }
-    seen
+/// A window whose thread hands on what it is told, until it is told `TWO`.
+fn elsewhere() -> (Window, mpsc::Receiver<Message>, thread::JoinHandle<()>) {
+    let (tell_window, window) = mpsc::channel();
+    let (tell, told) = mpsc::channel();
+    let pump = thread::spawn(move || {
+        let queue = MessageQueue::new().unwrap();
+        tell_window.send(queue.window()).unwrap();
+        queue
+            .run(|message| {
+                if matches!(message, Message::Posted { id: TWO, .. }) {
+                    return std::ops::ControlFlow::Break(());
+                }
+                tell.send(message).unwrap();
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+    });
+    (window.recv_timeout(SOON).unwrap(), told, pump)
 }
 
 // D WSAAsyncSelect; W test_connect_events.
@@ -108,101 +115,17 @@ fn as_01_an_id_that_is_the_systems_is_refused() {
     });
 }
 
-// D WSAAsyncSelect.
-#[test]
-fn as_02_a_later_registration_replaces_mask_and_id() {
-    promise(|| {
-        let queue = MessageQueue::new().unwrap();
-        let (a, b) = pair();
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        b.async_select(&queue.window(), TWO, NetEvents::WRITE).unwrap();
-        next(&queue, TWO, &b, NetEvents::WRITE, 0);
-        a.send(b"x").unwrap();
-        nothing(&queue);
-        // Masks do not add up in the other order either.
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        next(&queue, ONE, &b, NetEvents::READ, 0);
-        nothing(&queue);
-    });
-}
-
-/// A window whose thread hands on what it is told, until it is told `TWO`.
-fn elsewhere() -> (Window, mpsc::Receiver<Message>, thread::JoinHandle<()>) {
-    let (tell_window, window) = mpsc::channel();
-    let (tell, told) = mpsc::channel();
-    let pump = thread::spawn(move || {
-        let queue = MessageQueue::new().unwrap();
-        tell_window.send(queue.window()).unwrap();
-        queue
-            .run(|message| {
-                if matches!(message, Message::Posted { id: TWO, .. }) {
-                    return std::ops::ControlFlow::Break(());
-                }
-                tell.send(message).unwrap();
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
-    });
-    (window.recv_timeout(SOON).unwrap(), told, pump)
-}
-
-// D WSAAsyncSelect.
-#[test]
-fn as_02_and_the_window() {
-    promise(|| {
-        let queue = MessageQueue::new().unwrap();
-        let (window, told, pump) = elsewhere();
-        let (a, b) = pair();
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        b.async_select(&window, ONE, NetEvents::READ).unwrap();
-        let (id, socket, event) = (ONE, b.id(), NetEvents::READ);
-        let read = Message::Socket { id, socket, event, error: 0 };
-        a.send(b"x").unwrap();
-        assert_eq!(told.recv_timeout(SOON), Ok(read));
-        nothing(&queue);
-        // And back.
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        next(&queue, ONE, &b, NetEvents::READ, 0);
-        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        a.send(b"x").unwrap();
-        next(&queue, ONE, &b, NetEvents::READ, 0);
-        assert!(told.recv_timeout(SILENCE).is_err());
-        window.post(TWO, 0, 0).unwrap();
-        pump.join().unwrap();
-    });
-}
-
-// D WSAAsyncSelect.
-#[test]
-fn as_03_an_empty_mask_stops_new_messages_and_no_queued_ones() {
-    promise(|| {
-        let queue = MessageQueue::new().unwrap();
-        let ((a, b), (c, d)) = (pair(), pair());
-        a.send(b"x").unwrap();
-        arrived(&b, 1);
-        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        d.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-        // What holds is posted; real Windows takes its time.
-        thread::sleep(SETTLE);
-        b.async_select(&queue.window(), ONE, NetEvents::NONE).unwrap();
-        d.async_select(&queue.window(), ONE, NetEvents::NONE).unwrap();
-        next(&queue, ONE, &b, NetEvents::READ, 0);
-        assert_eq!(b.recv(&mut [0; 1]), Ok(1));
-        for socket in [&a, &c] {
-            socket.send(b"y").unwrap();
-            socket.close().unwrap();
-        }
-        nothing(&queue);
-    });
-}
-
 // D WSAAsyncSelect; W test_read_events; NE-04.
 #[test]
 fn as_04_data_is_told_once_until_a_receive() {
     promise(|| {
         let queue = MessageQueue::new().unwrap();
-        let (a, b) = pair();
+        let ((a, b), (c, d)) = (pair(), pair());
         b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
+        // Told and left unread: another's receives are not its own.
+        d.async_select(&queue.window(), TWO, NetEvents::READ).unwrap();
+        c.send(b"x").unwrap();
+        next(&queue, TWO, &d, NetEvents::READ, 0);
         for _ in 0..2 {
             a.send(b"x").unwrap();
             next(&queue, ONE, &b, NetEvents::READ, 0);
@@ -214,6 +137,10 @@ fn as_04_data_is_told_once_until_a_receive() {
             assert_eq!(b.recv(&mut [0; 8]), Ok(4));
             nothing(&queue);
         }
+        assert_eq!(d.recv(&mut [0; 8]), Ok(1));
+        c.send(b"x").unwrap();
+        next(&queue, TWO, &d, NetEvents::READ, 0);
+        nothing(&queue);
     });
 }
 
@@ -244,43 +171,6 @@ fn as_05_every_receive_that_leaves_data_posts_one_more() {
     });
 }
 
-// D WSAAsyncSelect; W test_read_events, test_write_events, test_accept_events, test_close_events.
-#[test]
-fn as_06_registering_again_posts_again_what_holds() {
-    promise(|| {
-        let queue = MessageQueue::new().unwrap();
-        let (listener, address) = listener(Family::V4);
-        let (a, b) = pair();
-        let (c, d) = pair();
-        let (_e, f) = pair();
-        a.send(b"x").unwrap();
-        arrived(&b, 1);
-        c.close().unwrap();
-        readable(&d);
-        let _client = {
-            let client = stream(Family::V4);
-            client.connect(address).unwrap();
-            client
-        };
-        readable(&listener);
-        let (read, write, close) = (NetEvents::READ, NetEvents::WRITE, NetEvents::CLOSE);
-        let mask = read | close;
-        for _ in 0..2 {
-            for (socket, mask, holds) in [
-                (&b, mask, read),
-                (&b, mask | write, read | write),
-                (&d, mask, close),
-                (&listener, NetEvents::ACCEPT, NetEvents::ACCEPT),
-                (&f, mask, NetEvents::NONE),
-                (&f, write, write),
-            ] {
-                socket.async_select(&queue.window(), ONE, mask).unwrap();
-                assert_eq!(all(&queue, ONE, socket), holds);
-            }
-        }
-    });
-}
-
 // D WSAAsyncSelect.
 #[test]
 fn as_07_a_message_may_be_stale() {
@@ -296,9 +186,26 @@ fn as_07_a_message_may_be_stale() {
             assert_eq!(b.recv(&mut [0; 8]), Ok(3));
             next(&queue, ONE, &b, NetEvents::READ, 0);
             fails(b.recv(&mut [0; 8]), &[WSAEWOULDBLOCK]);
+            // What comes behind it is told.
+            a.send(b"d").unwrap();
+            next(&queue, ONE, &b, NetEvents::READ, 0);
+            assert_eq!(b.recv(&mut [0; 8]), Ok(1));
             b.async_select(&queue.window(), ONE, NetEvents::NONE).unwrap();
             nothing(&queue);
         }
+        // So with a connection that is taken before its message.
+        let (listener, address) = listener(Family::V4);
+        listener.async_select(&queue.window(), TWO, NetEvents::ACCEPT).unwrap();
+        for _ in 0..2 {
+            let client = stream(Family::V4);
+            client.connect(address).unwrap();
+            readable(&listener);
+            thread::sleep(SETTLE);
+            listener.accept().unwrap();
+            next(&queue, TWO, &listener, NetEvents::ACCEPT, 0);
+            fails(listener.accept(), &[WSAEWOULDBLOCK]);
+        }
+        nothing(&queue);
     });
 }
 
@@ -311,17 +218,22 @@ fn as_08_an_accepted_socket_has_mask_window_and_id_of_its_listener() {
         let (listener, address) = listener(Family::V4);
         let (other, _) = crate::harness::listener(Family::V4);
         other.async_select(&queue.window(), TWO, NetEvents::ALL).unwrap();
-        listener.async_select(&window, WM_USER_MAX, NetEvents::ACCEPT | NetEvents::READ).unwrap();
+        listener.async_select(&queue.window(), ONE, NetEvents::ACCEPT | NetEvents::WRITE).unwrap();
         let expect = |socket: SocketId, event| {
             let message = Message::Socket { id: WM_USER_MAX, socket, event, error: 0 };
             assert_eq!(told.recv_timeout(SOON), Ok(message));
         };
         let a = stream(Family::V4);
         a.connect(address).unwrap();
+        next(&queue, ONE, &listener, NetEvents::ACCEPT, 0);
+        // What counts is what the listener has at the accept; what it has later is its own.
+        listener.async_select(&window, WM_USER_MAX, NetEvents::ACCEPT | NetEvents::READ).unwrap();
         expect(listener.id(), NetEvents::ACCEPT);
         let (b, _) = listener.accept().unwrap();
+        listener.async_select(&queue.window(), TWO, NetEvents::ALL).unwrap();
         a.send(b"x").unwrap();
         expect(b.id(), NetEvents::READ);
+        listener.close().unwrap();
         assert_eq!(b.recv(&mut [0; 4]), Ok(1));
         // Neither FD_WRITE nor FD_CLOSE was the listener's.
         a.close().unwrap();
@@ -349,6 +261,10 @@ fn as_09_a_connect_is_told_with_its_outcome_and_before_the_room() {
                 fails(connected.connect(address), &[WSAEWOULDBLOCK]);
                 next(&queue, ONE, &connected, NetEvents::CONNECT, 0);
                 next(&queue, ONE, &connected, NetEvents::WRITE, 0);
+                // The refused one tells of its next connect as well.
+                fails(refused.connect(address), &[WSAEWOULDBLOCK]);
+                next(&queue, ONE, &refused, NetEvents::CONNECT, 0);
+                next(&queue, ONE, &refused, NetEvents::WRITE, 0);
             }
             nothing(&queue);
         }
@@ -377,9 +293,10 @@ fn as_11_closing_posts_nothing() {
     promise(|| {
         let queue = MessageQueue::new().unwrap();
         let mask = NetEvents::ALL.without(NetEvents::WRITE);
-        let ((a, b), (c, d)) = (pair(), pair());
+        let ((a, b), (c, d), (e, f)) = (pair(), pair(), pair());
         b.async_select(&queue.window(), ONE, mask).unwrap();
         d.async_select(&queue.window(), TWO, mask).unwrap();
+        f.async_select(&queue.window(), ONE, mask).unwrap();
         b.close().unwrap();
         nothing(&queue);
         let _ = a.send(b"x");
@@ -396,42 +313,9 @@ fn as_11_closing_posts_nothing() {
             assert_eq!(message, Message::Socket { id: TWO, socket: id, event: NetEvents::READ, error: 0 });
         }
         nothing(&queue);
-    });
-}
-
-// D WSAAsyncSelect, WSAEventSelect.
-#[test]
-fn as_12_only_the_last_of_the_two_selections_is_active() {
-    promise(|| {
-        let (queue, event) = (MessageQueue::new().unwrap(), event());
-        let (a, b) = pair();
-        for _ in 0..2 {
-            b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-            b.event_select(Some(&event), NetEvents::READ).unwrap();
-            a.send(b"x").unwrap();
-            set_soon(&event);
-            nothing(&queue);
-            event.reset().unwrap();
-            // It holds, and so it is posted.
-            b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
-            next(&queue, ONE, &b, NetEvents::READ, 0);
-            assert!(!is_set(&event));
-            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-            a.send(b"y").unwrap();
-            next(&queue, ONE, &b, NetEvents::READ, 0);
-            stays_unset(&event);
-            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        }
-        // Either ends the other also by an empty mask.
-        b.event_select(None, NetEvents::NONE).unwrap();
-        a.send(b"z").unwrap();
-        nothing(&queue);
-        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        b.event_select(Some(&event), NetEvents::READ).unwrap();
-        b.async_select(&queue.window(), ONE, NetEvents::NONE).unwrap();
-        a.send(b"z").unwrap();
-        stays_unset(&event);
-        nothing(&queue);
+        // Another's go on.
+        e.close().unwrap();
+        next(&queue, ONE, &f, NetEvents::CLOSE, 0);
     });
 }
 

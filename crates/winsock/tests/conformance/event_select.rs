@@ -6,6 +6,7 @@ mod again;
 mod close;
 mod connect;
 mod mode;
+mod object;
 mod one_wait;
 mod progress;
 mod reads;
@@ -16,11 +17,13 @@ mod writes;
 
 use crate::delivery::{event, is_set, set_soon, stays_unset};
 use crate::harness::{
-    SETTLE, SOON, arrived, fails, families, listener, pair, pair_of, promise, readable, stream,
+    SETTLE, SOON, arrived, families, is_one_of, listener, pair, pair_of, promise, readable, reset, stream,
 };
-use doorbell_winsock::error::{ERROR_INVALID_HANDLE, WSAEINVAL, WSAENOTSOCK};
+use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET};
 use doorbell_winsock::routine::Alertable;
-use doorbell_winsock::{Event, Family, FdSet, NetEvents, NetworkEvents, Socket, Wait, select, wait_any};
+use doorbell_winsock::{
+    Error, Event, Family, FdSet, NetEvents, NetworkEvents, Socket, Wait, select, wait_any,
+};
 use std::thread;
 use std::time::Duration;
 
@@ -125,6 +128,14 @@ fn es_02_enumerating_takes_all_recorded_bits_together() {
         assert_eq!(b.enum_network_events(Some(&event)).unwrap(), NetworkEvents::default());
         stays_unset(&event);
         assert_eq!(record(&b), NetEvents::NONE);
+        // Reset is what is given, whosever it is.
+        let other = crate::delivery::event();
+        other.set().unwrap();
+        assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+        a.send(b"x").unwrap();
+        set_soon(&event);
+        assert_eq!(b.enum_network_events(Some(&other)).unwrap().events, NetEvents::READ);
+        assert_eq!((is_set(&event), is_set(&other)), (true, false));
     });
 }
 
@@ -215,6 +226,22 @@ fn es_04_slots_of_events_that_are_not_reported_stay_untouched() {
         assert_eq!(into, NetworkEvents { events: NetEvents::READ, errors: [0, 77, 77, 77, 77, 77] });
         // Of a slot that is not meant nothing is told.
         assert_eq!((into.error(NetEvents::READ), into.error(NetEvents::CLOSE)), (0, 0));
+        // The slot of an event is the number of its bit.
+        reset(&a);
+        set_soon(&event);
+        into.errors = [77; 6];
+        b.enum_network_events_into(Some(&event), &mut into).unwrap();
+        assert_eq!((into.events, &into.errors[..5]), (NetEvents::CLOSE, &[77; 5][..]));
+        is_one_of(Error::new("", into.errors[5]), &[WSAECONNRESET, WSAECONNABORTED]);
+        let named = [
+            NetEvents::READ,
+            NetEvents::WRITE,
+            NetEvents::OOB,
+            NetEvents::ACCEPT,
+            NetEvents::CONNECT,
+            NetEvents::CLOSE,
+        ];
+        assert_eq!(named.map(NetEvents::bits), [1, 2, 4, 8, 16, 32]);
     });
 }
 
@@ -248,6 +275,27 @@ fn es_09_a_receive_before_enumerating_takes_the_record_back() {
     });
 }
 
+// W test_read_events: it takes back no more than that.
+#[test]
+fn es_09_a_receive_leaves_what_else_is_recorded() {
+    promise(|| {
+        let event = event();
+        let (a, b) = pair();
+        a.send(b"x").unwrap();
+        arrived(&b, 1);
+        b.event_select(Some(&event), NetEvents::READ | NetEvents::WRITE | NetEvents::CLOSE).unwrap();
+        set_soon(&event);
+        thread::sleep(SETTLE);
+        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        assert_eq!(next_record(&b, &event), NetEvents::WRITE);
+        a.close().unwrap();
+        set_soon(&event);
+        assert_eq!(b.recv(&mut [0; 4]), Ok(0));
+        assert_eq!(next_record(&b, &event), NetEvents::CLOSE);
+        stays_unset(&event);
+    });
+}
+
 // W test_accept_events.
 #[test]
 fn es_09_so_does_an_accept() {
@@ -264,6 +312,20 @@ fn es_09_so_does_an_accept() {
             event.reset().unwrap();
             stays_unset(&event);
         }
+        // With another one left it is recorded still, or again.
+        let _clients = [(); 2].map(|()| {
+            let client = stream(Family::V4);
+            client.connect(address).unwrap();
+            client
+        });
+        set_soon(&event);
+        listener.accept().unwrap();
+        assert!(is_set(&event));
+        assert_eq!(record(&listener), NetEvents::ACCEPT);
+        listener.accept().unwrap();
+        event.reset().unwrap();
+        stays_unset(&event);
+        assert_eq!(record(&listener), NetEvents::NONE);
     });
 }
 
@@ -282,118 +344,6 @@ fn es_10_a_send_before_enumerating_does_not() {
         assert_eq!(a.send(b"x"), Ok(1));
         stays_unset(&event);
         arrived(&b, 3);
-    });
-}
-
-// D WSAEventSelect.
-#[test]
-fn es_11_sockets_that_share_an_event_object_keep_records_of_their_own() {
-    promise(|| {
-        let event = event();
-        let (a, b) = selected_pair(&event, NetEvents::READ);
-        let (c, d) = selected_pair(&event, NetEvents::READ);
-        c.send(b"x").unwrap();
-        set_soon(&event);
-        event.reset().unwrap();
-        a.send(b"y").unwrap();
-        set_soon(&event);
-        assert_eq!(b.enum_network_events(Some(&event)).unwrap().events, NetEvents::READ);
-        // The other's wake-up is gone with it, its record is not.
-        stays_unset(&event);
-        assert_eq!(record(&d), NetEvents::READ);
-    });
-}
-
-// D WSAEventSelect.
-#[test]
-fn es_12_another_event_object_is_set_from_then_on() {
-    promise(|| {
-        let (first, second) = (event(), event());
-        let (a, b) = selected_pair(&first, NetEvents::READ);
-        b.event_select(Some(&second), NetEvents::READ).unwrap();
-        a.send(b"x").unwrap();
-        assert_eq!(next_record(&b, &second), NetEvents::READ);
-        stays_unset(&first);
-        // What is recorded and was not taken sets the new one too.
-        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        a.send(b"y").unwrap();
-        set_soon(&second);
-        b.event_select(Some(&first), NetEvents::READ).unwrap();
-        assert_eq!(next_record(&b, &first), NetEvents::READ);
-    });
-}
-
-// WA test_event_select; P8.
-#[test]
-fn es_13_an_ended_selection_leaves_the_event_object_set() {
-    promise(|| {
-        let event = event();
-        let (a, b) = selected_pair(&event, NetEvents::READ);
-        a.send(b"x").unwrap();
-        set_soon(&event);
-        b.event_select(None, NetEvents::NONE).unwrap();
-        assert!(is_set(&event));
-        assert_eq!(b.enum_network_events(Some(&event)).unwrap(), NetworkEvents::default());
-        assert!(!is_set(&event));
-        assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        a.send(b"y").unwrap();
-        stays_unset(&event);
-    });
-}
-
-// D WSAEventSelect; P8.
-#[test]
-fn es_14_an_auto_reset_event_serves_too() {
-    promise(|| {
-        let event = Event::auto_reset().unwrap();
-        let (a, b) = pair();
-        b.event_select(Some(&event), NetEvents::READ).unwrap();
-        for _ in 0..2 {
-            a.send(b"x").unwrap();
-            set_soon(&event);
-            stays_unset(&event);
-            assert_eq!(record(&b), NetEvents::READ);
-            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        }
-    });
-}
-
-// WA test_event_select; P8.
-#[test]
-fn es_15_what_is_refused() {
-    promise(|| {
-        let event = event();
-        let (a, b) = selected_pair(&event, NetEvents::READ);
-        for mask in NetEvents::ALL.iter() {
-            fails(b.event_select(None, mask), &[WSAEINVAL]);
-        }
-        // What was selected stands.
-        a.send(b"x").unwrap();
-        assert_eq!(next_record(&b, &event), NetEvents::READ);
-        b.event_select(Some(&event), NetEvents::NONE).unwrap();
-        b.event_select(None, NetEvents::NONE).unwrap();
-        b.close().unwrap();
-        fails(b.event_select(Some(&event), NetEvents::READ), &[WSAENOTSOCK]);
-        fails(b.event_select(None, NetEvents::NONE), &[WSAENOTSOCK]);
-        fails(b.enum_network_events(None), &[WSAENOTSOCK]);
-        fails(b.enum_network_events(Some(&event)), &[WSAENOTSOCK]);
-    });
-}
-
-// D WSAEnumNetworkEvents; P8 (EV-06).
-#[test]
-fn es_15_a_closed_event_object_is_refused() {
-    promise(|| {
-        let (stands, closed) = (event(), event());
-        let (a, b) = selected_pair(&stands, NetEvents::READ);
-        closed.close().unwrap();
-        fails(b.enum_network_events(Some(&closed)), &[ERROR_INVALID_HANDLE]);
-        fails(b.event_select(Some(&closed), NetEvents::READ), &[ERROR_INVALID_HANDLE]);
-        // What was selected stands, and what is recorded is not lost.
-        a.send(b"x").unwrap();
-        set_soon(&stands);
-        fails(b.enum_network_events(Some(&closed)), &[ERROR_INVALID_HANDLE]);
-        assert_eq!(next_record(&b, &stands), NetEvents::READ);
     });
 }
 
@@ -431,27 +381,6 @@ fn se_18_select_neither_takes_a_network_event_nor_raises_it_again() {
         }
         stays_unset(&event);
         assert_eq!((record(&listener), record(&d)), (NetEvents::ACCEPT, NetEvents::CLOSE));
-    });
-}
-
-// D WSAEventSelect, CloseHandle: the system keeps what it needs of it.
-#[test]
-fn es_12_an_event_object_that_is_gone_harms_nothing() {
-    promise(|| {
-        for close in [false, true] {
-            let gone = event();
-            let (a, b) = selected_pair(&gone, NetEvents::READ);
-            if close {
-                gone.close().unwrap();
-            }
-            drop(gone);
-            a.send(b"x").unwrap();
-            arrived(&b, 1);
-            let event = event();
-            b.event_select(Some(&event), NetEvents::READ).unwrap();
-            assert_eq!(next_record(&b, &event), NetEvents::READ);
-            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
-        }
     });
 }
 

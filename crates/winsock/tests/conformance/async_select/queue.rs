@@ -43,6 +43,24 @@ fn as_10_messages_come_in_the_order_in_which_they_were_posted() {
         for (number, (_, b)) in pairs.iter().enumerate() {
             assert_eq!(next_posted(&queue), (ONE, number, 0));
             next(&queue, TWO, b, NetEvents::READ, 0);
+            assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+        }
+        nothing(&queue);
+        // So with what comes while nobody pumps, in an order of its own, and a post behind it.
+        for number in [3, 1, 4, 0, 2] {
+            let (a, b) = &pairs[number];
+            a.send(b"x").unwrap();
+            arrived(b, 1);
+            thread::sleep(Duration::from_millis(20));
+            if number != 4 {
+                window.post(ONE, number, 1).unwrap();
+            }
+        }
+        for number in [3, 1, 4, 0, 2] {
+            next(&queue, TWO, &pairs[number].1, NetEvents::READ, 0);
+            if number != 4 {
+                assert_eq!(next_posted(&queue), (ONE, number, 1));
+            }
         }
         nothing(&queue);
     });
@@ -334,12 +352,17 @@ fn as_15_a_window_that_is_gone_is_refused() {
 #[test]
 fn as_15_a_socket_outlives_its_window() {
     promise(|| {
-        let (a, b) = pair();
-        let queue = MessageQueue::new().unwrap();
+        let ((a, b), (c, d)) = (pair(), pair());
+        let (queue, beside) = (MessageQueue::new().unwrap(), MessageQueue::new().unwrap());
         b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
+        d.async_select(&beside.window(), ONE, NetEvents::READ).unwrap();
         drop(queue);
         a.send(b"x").unwrap();
         arrived(&b, 1);
+        // Another window of this thread has its own.
+        c.send(b"x").unwrap();
+        next(&beside, ONE, &d, NetEvents::READ, 0);
+        nothing(&beside);
         assert_eq!(b.recv(&mut [0; 4]), Ok(1));
         let queue = MessageQueue::new().unwrap();
         a.send(b"yz").unwrap();

@@ -23,14 +23,22 @@ fn es_05_selecting_again_does_not_report_again() {
         while seen != mask {
             seen |= next_record(&b, &event);
         }
+        let other = crate::delivery::event();
         for through_none in [false, true] {
-            if through_none {
-                b.event_select(None, NetEvents::NONE).unwrap();
+            for event in [&other, &event] {
+                if through_none {
+                    b.event_select(None, NetEvents::NONE).unwrap();
+                }
+                b.event_select(Some(event), mask).unwrap();
+                stays_unset(event);
+                assert_eq!(record(&b), NetEvents::NONE);
             }
-            b.event_select(Some(&event), mask).unwrap();
-            stays_unset(&event);
-            assert_eq!(record(&b), NetEvents::NONE);
         }
+        // Nor does it when another thread selects.
+        let (its, theirs) = (b.clone(), event.clone());
+        thread::spawn(move || its.event_select(Some(&theirs), mask).unwrap()).join().unwrap();
+        stays_unset(&event);
+        assert_eq!(record(&b), NetEvents::NONE);
         // The call that consumes it enables it as ever.
         a.send(b"y").unwrap();
         arrived(&b, 2);
@@ -105,6 +113,13 @@ fn es_07_what_came_while_it_was_not_selected_is_reported_later() {
             b.event_select(Some(&event), before | NetEvents::READ).unwrap();
             stays_unset(&event);
             assert_eq!(record(&b), NetEvents::NONE);
+            // What a receive left is.
+            b.event_select(Some(&event), before).unwrap();
+            a.send(b"xy").unwrap();
+            arrived(&b, 2);
+            assert_eq!(b.recv(&mut [0; 1]), Ok(1));
+            b.event_select(Some(&event), before | NetEvents::READ).unwrap();
+            assert_eq!(next_record(&b, &event), NetEvents::READ);
         }
     });
 }
@@ -135,16 +150,31 @@ fn es_07_so_is_a_connection_that_waits() {
 #[test]
 fn es_08_enumerating_leaves_what_is_outside_the_mask() {
     promise(|| {
-        let event = event();
-        let (a, b) = selected_pair(&event, NetEvents::READ);
-        a.send(b"x").unwrap();
-        set_soon(&event);
-        b.event_select(Some(&event), NetEvents::WRITE).unwrap();
-        assert_eq!(next_record(&b, &event), NetEvents::WRITE);
-        assert_eq!(record(&b), NetEvents::NONE);
-        stays_unset(&event);
-        b.event_select(Some(&event), NetEvents::READ | NetEvents::WRITE).unwrap();
-        assert_eq!(next_record(&b, &event), NetEvents::READ);
+        for (meanwhile, consumed) in
+            [(NetEvents::WRITE, false), (NetEvents::NONE, false), (NetEvents::WRITE, true)]
+        {
+            let event = event();
+            let (a, b) = selected_pair(&event, NetEvents::READ);
+            a.send(b"x").unwrap();
+            set_soon(&event);
+            event.reset().unwrap();
+            b.event_select(Some(&event), meanwhile).unwrap();
+            if !meanwhile.is_empty() {
+                assert_eq!(next_record(&b, &event), meanwhile);
+            }
+            assert_eq!(record(&b), NetEvents::NONE);
+            if consumed {
+                assert_eq!(b.recv(&mut [0; 4]), Ok(1));
+            }
+            stays_unset(&event);
+            b.event_select(Some(&event), NetEvents::READ | meanwhile).unwrap();
+            if consumed {
+                stays_unset(&event);
+                assert_eq!(record(&b), NetEvents::NONE);
+            } else {
+                assert_eq!(next_record(&b, &event), NetEvents::READ);
+            }
+        }
     });
 }
 

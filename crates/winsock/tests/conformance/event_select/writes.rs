@@ -87,6 +87,10 @@ both!(ne_07_while_it_stays_full_nothing_is_told, |tell| {
     arrived(&a, 1);
     assert_eq!(a.recv(&mut [0; 4]), Ok(1));
     tell.nothing();
+    // Who selects again is told of it when it is there (ES-06, AS-06).
+    tell.end(&a);
+    tell.select(&a, NetEvents::WRITE);
+    tell.nothing();
     recv_exactly(&b, sent);
     tell.tells(&a, NetEvents::WRITE);
 });
