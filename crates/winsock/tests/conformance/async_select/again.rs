@@ -2,9 +2,15 @@
 
 use super::{ONE, TWO, elsewhere, next, nothing};
 use crate::delivery::{QUIET, event, is_set, set_soon, stays_unset};
-use crate::harness::{SETTLE, SILENCE, SOON, arrived, listener, pair, promise, readable, stream};
+use crate::harness::{
+    SETTLE, SILENCE, SOON, arrived, fails, listener, pair, promise, readable, stream, within,
+};
+use doorbell_winsock::error::WSAEWOULDBLOCK;
 use doorbell_winsock::{Family, Message, MessageQueue, NetEvents, Socket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 /// The set of network events that come until nothing does any more, each once and as a message of its own.
 #[track_caller]
@@ -69,8 +75,8 @@ fn as_02_and_the_window() {
             next(mine, ONE, &b, NetEvents::READ, 0);
             assert_eq!(b.recv(&mut [0; 4]), Ok(1));
             a.send(b"x").unwrap();
-            next(mine, ONE, &b, NetEvents::READ, 0);
             nothing(other);
+            next(mine, ONE, &b, NetEvents::READ, 0);
         }
         assert!(told.recv_timeout(SILENCE).is_err());
         window.post(TWO, 0, 0).unwrap();
@@ -145,6 +151,49 @@ fn as_06_registering_again_posts_again_what_holds() {
                 assert_eq!(all(&queue, ONE, socket), holds);
             }
         }
+    });
+}
+
+// D WSAAsyncSelect: whoever registers while something comes.
+#[test]
+fn as_06_registering_while_something_comes_loses_nothing() {
+    promise(|| {
+        let queue = MessageQueue::new().unwrap();
+        let (a, b) = pair();
+        b.async_select(&queue.window(), ONE, NetEvents::READ).unwrap();
+        let (stop, turns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let registering = {
+            let (b, window, stop, turns) = (b.clone(), queue.window(), stop.clone(), turns.clone());
+            thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    for mask in [NetEvents::NONE, NetEvents::READ, NetEvents::READ] {
+                        b.async_select(&window, ONE, mask).unwrap();
+                    }
+                    turns.fetch_add(1, Ordering::SeqCst);
+                    // What is unread is posted each time: the pump is to keep up.
+                    thread::sleep(Duration::from_micros(100));
+                }
+            })
+        };
+        for _ in 0..50 {
+            let before = turns.load(Ordering::SeqCst);
+            assert!(within(SOON, || turns.load(Ordering::SeqCst) > before));
+            a.send(b"x").unwrap();
+            next(&queue, ONE, &b, NetEvents::READ, 0);
+            // A message may be stale (AS-07).
+            while b.recv(&mut [0; 4]) != Ok(1) {
+                next(&queue, ONE, &b, NetEvents::READ, 0);
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+        registering.join().unwrap();
+        while queue.get(Some(QUIET)).unwrap().is_some() {
+            fails(b.recv(&mut [0; 4]), &[WSAEWOULDBLOCK]);
+        }
+        // Nothing is left of the many: data is told once.
+        a.send(b"x").unwrap();
+        next(&queue, ONE, &b, NetEvents::READ, 0);
+        nothing(&queue);
     });
 }
 
