@@ -3,11 +3,11 @@
 use super::{Act, LONG, Told, WAYS, Way, each, narrow};
 use crate::harness::{
     Counted, NOTHING, SILENCE, SOON, arrived, connecting, datagram, event, known_on_wine, listener, pair,
-    pair_of, pattern, port_with, promise, quiet, received, recv_exactly, recv_to_the_end, refused, reset,
-    same_bytes, stream, within,
+    pair_of, pattern, port_with, promise, quiet, received, recv_exactly, recv_to_the_end, refused, refusing,
+    reset, same_bytes, stream, within,
 };
 use doorbell_winsock::error::{WSAEINVAL, WSAENOTCONN, WSAESHUTDOWN};
-use doorbell_winsock::overlapped::{IoBuf, IoBufMut, Segments, ToEvent, ToPort, ToRoutine};
+use doorbell_winsock::overlapped::{IoBuf, IoBufMut, Operation, Segments, ToEvent, ToPort, ToRoutine};
 use doorbell_winsock::routine::{Alertable, sleep_ex};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, Event, Family, Shutdown, Socket, Wait, wait_any};
@@ -144,6 +144,28 @@ fn bf_05_the_very_same_buffer_comes_back_whatever_the_outcome() {
             let (bytes, address, capacity) = buffer(64);
             told.pending(Act::Recv(&d), bytes);
             d.close().unwrap();
+            same(told.next(), address, capacity);
+            // Of the other kinds: an accept that waits for the first bytes, the connect that brings them, a refused one, and
+            // a datagram that is cut off.
+            let (listener, to) = listener(family);
+            let (client, accept) = (stream(family), Socket::for_accept(family).unwrap());
+            let (room, room_address, room_capacity) = buffer(64);
+            told.pending(Act::Accept(&listener, &accept), room);
+            let (bytes, address, capacity) = buffer(64);
+            told.started(Act::Connect(&client, to), bytes);
+            let mut ends = [told.next(), told.next()];
+            ends.sort_by_key(|end| end.operation() != Operation::Accept);
+            let [accepted, connected] = ends;
+            same(accepted, room_address, room_capacity);
+            same(connected, address, capacity);
+            let (_held, nobody) = refusing(family);
+            let (bytes, address, capacity) = buffer(64);
+            told.started(Act::Connect(&stream(family), nobody), bytes);
+            same(told.next(), address, capacity);
+            let (e, name) = datagram(family);
+            let (bytes, address, capacity) = buffer(4);
+            told.pending(Act::RecvFrom(&e), bytes);
+            datagram(family).0.send_to(b"too long", name).unwrap();
             same(told.next(), address, capacity);
             told.silence();
         });

@@ -216,6 +216,58 @@ fn ov_08_a_starter_that_comes_back_finds_everything_ended() {
     });
 }
 
+// D Overlapped I/O: one of two threads that have operations on a socket computes, or sleeps, and then is gone. The other one's
+// go on all the same, also those that wait in a line behind its own.
+#[test]
+fn ov_12_two_threads_have_operations_on_one_socket_and_one_is_away() {
+    promise(|| {
+        for way in WAYS {
+            for computes in [true, false] {
+                println!("by {way:?}, while the first {}", if computes { "computes" } else { "sleeps" });
+                let (socket, mut peer) = foreign_pair();
+                socket.set_send_buffer(65536).unwrap();
+                peer.set_read_timeout(Some(SOON)).unwrap();
+                let over = Arc::new(AtomicBool::new(false));
+                let (tell, started) = mpsc::channel();
+                let first = {
+                    let (socket, over) = (socket.clone(), over.clone());
+                    thread::spawn(move || {
+                        let mut told = Told::by(way);
+                        let ended = told.receives(&socket, 4);
+                        told.receives(&socket, 4);
+                        tell.send(()).unwrap();
+                        while !over.load(Ordering::SeqCst) {
+                            let step = Duration::from_millis(5);
+                            if computes { compute(step) } else { thread::sleep(step) }
+                        }
+                        // What ended meanwhile is here, and what pends goes with the thread.
+                        let end = told.next();
+                        assert_eq!((end.id(), end.result()), (ended, Ok(4)));
+                    })
+                };
+                started.recv().unwrap();
+                let mut told = Told::by(way);
+                let send = told.pending(Act::Send(&socket), pattern(LONG, 5));
+                let behind = told.receives(&socket, 4);
+                let mut got = vec![0; LONG];
+                peer.read_exact(&mut got).expect("the send stands still while another thread is away");
+                same_bytes(&got, &pattern(LONG, 5));
+                let end = told.next();
+                assert_eq!((end.id(), end.result()), (send, Ok(LONG)));
+                peer.write_all(b"1111").unwrap();
+                told.silence();
+                over.store(true, Ordering::SeqCst);
+                first.join().unwrap();
+                peer.write_all(b"2222").unwrap();
+                let end = told.next();
+                assert_eq!(end.id(), behind);
+                assert_eq!(received(end), b"2222");
+                told.silence();
+            }
+        }
+    });
+}
+
 // D CancelIo, ExitThread; WA test_async_thread_termination.
 #[test]
 fn ov_15_operations_of_an_event_end_with_their_starter() {
