@@ -2,12 +2,16 @@
 //! must not show. The promises of the calls stand in `tests/conformance`.
 
 use crate::error::{
-    WSAECONNREFUSED, WSAECONNRESET, WSAEINTR, WSAEISCONN, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
+    WSAECONNREFUSED, WSAECONNRESET, WSAEINTR, WSAEISCONN, WSAEMFILE, WSAENOTCONN, WSAENOTSOCK, WSAESHUTDOWN,
     WSAETIMEDOUT, WSAEWOULDBLOCK,
 };
+use crate::event_select::Event;
+use crate::overlapped::{Completion, ToEvent};
 use crate::select::{FdSet, select};
 use crate::socket::{BACKLOG_MAX, Family, Flags, Kind, Shutdown, Socket};
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -341,4 +345,79 @@ fn urgent_data_is_received_on_its_own_and_waited_for() {
     thread::sleep(Duration::from_millis(20));
     client.send_with(b"!", Flags::OUT_OF_BAND).unwrap();
     assert_eq!(thread.join().unwrap().unwrap(), b'!');
+}
+
+/// Set in the environment of a process that may have few descriptors.
+const FEW: &str = "DOORBELL_TEST_FEW_DESCRIPTORS";
+
+// ER-01: Windows has no limit that a test could come to.
+#[test]
+fn without_a_descriptor_left_calls_and_accepts_say_wsaemfile() {
+    if std::env::var_os(FEW).is_some() {
+        return with_few_descriptors();
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args([
+        "--exact",
+        "sys::linux::socket::tests::without_a_descriptor_left_calls_and_accepts_say_wsaemfile",
+    ]);
+    child.env(FEW, "1");
+    // SAFETY: between fork and exec nothing but a system call with an argument on the stack.
+    unsafe {
+        child.pre_exec(|| {
+            let few = libc::rlimit { rlim_cur: 64, rlim_max: 64 };
+            if libc::setrlimit(libc::RLIMIT_NOFILE, &raw const few) == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        });
+    }
+    let output = child.output().unwrap();
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+}
+
+fn with_few_descriptors() {
+    let (listener, address) = listener();
+    let event = Event::new().unwrap();
+    // What a refused start says at once and what is told at the end are the same here.
+    let accept = || -> (i32, Option<Completion>) {
+        match listener.accept_ex(&Socket::for_accept(Family::V4).unwrap(), Vec::<u8>::new(), ToEvent(&event))
+        {
+            Ok(op) => {
+                let end = op.take();
+                (end.result().err().map_or(0, |error| error.code()), Some(end))
+            }
+            Err(refused) => (refused.error.code(), None),
+        }
+    };
+    // What the engine needs for itself it has from here on.
+    let first = stream();
+    first.connect(address).unwrap();
+    let (code_of_first, kept) = accept();
+    assert_eq!(code_of_first, 0);
+    let clients = [stream(), stream()];
+    let mut taken = Vec::new();
+    let refused = loop {
+        match Socket::new(Family::V4, Kind::Stream) {
+            Ok(socket) => taken.push(socket),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.code(), WSAEMFILE);
+    for client in &clients {
+        client.connect(address).unwrap();
+    }
+    for _ in 0..2 {
+        assert_eq!(code(listener.accept()), WSAEMFILE);
+        assert_eq!(accept().0, WSAEMFILE);
+    }
+    // The connections have waited, and go to those who have a descriptor for them.
+    taken.truncate(taken.len() - 2);
+    assert_eq!(listener.accept().unwrap().1, clients[0].local_addr().unwrap());
+    let (well, end) = accept();
+    assert_eq!((well, end.unwrap().remote_addr()), (0, clients[1].local_addr().ok()));
+    drop(kept);
 }
