@@ -17,9 +17,10 @@ mod writes;
 
 use crate::delivery::{event, is_set, set_soon, stays_unset};
 use crate::harness::{
-    SETTLE, SOON, arrived, families, is_one_of, listener, pair, pair_of, promise, readable, reset, stream,
+    SETTLE, SOON, arrived, fails, families, is_one_of, listener, pair, pair_of, promise, readable, reset,
+    stream,
 };
-use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET};
+use doorbell_winsock::error::{WSAECONNABORTED, WSAECONNRESET, WSAEWOULDBLOCK};
 use doorbell_winsock::routine::Alertable;
 use doorbell_winsock::{
     Error, Event, Family, FdSet, NetEvents, NetworkEvents, Socket, Wait, select, wait_any,
@@ -136,6 +137,27 @@ fn es_02_enumerating_takes_all_recorded_bits_together() {
         set_soon(&event);
         assert_eq!(b.enum_network_events(Some(&other)).unwrap().events, NetEvents::READ);
         assert_eq!((is_set(&event), is_set(&other)), (true, false));
+    });
+}
+
+// D WSAEventSelect: what is recorded beside something sets the event object as well, and is taken with it.
+#[test]
+fn es_02_what_was_recorded_one_after_the_other_is_taken_together() {
+    promise(|| {
+        let event = event();
+        let (listener, address) = listener(Family::V4);
+        let socket = stream(Family::V4);
+        socket.event_select(Some(&event), NetEvents::ALL).unwrap();
+        fails(socket.connect(address), &[WSAEWOULDBLOCK]);
+        set_soon(&event);
+        // Nothing says that the connect and its room are recorded at one time.
+        thread::sleep(SETTLE);
+        event.reset().unwrap();
+        let (peer, _) = listener.accept().unwrap();
+        peer.send(b"x").unwrap();
+        let all = NetEvents::CONNECT | NetEvents::WRITE | NetEvents::READ;
+        assert_eq!(next_record(&socket, &event), all);
+        stays_unset(&event);
     });
 }
 
