@@ -173,7 +173,7 @@ fn ov_10_a_reset_ends_every_receive_with_an_error() {
 #[test]
 fn ov_11_a_send_ends_when_all_its_bytes_were_taken() {
     promise(|| {
-        const LEN: usize = 8 << 20;
+        const LEN: usize = 2 << 20;
         for family in families() {
             let (a, b) = pair_of(family);
             a.set_send_buffer(65536).unwrap();
@@ -220,7 +220,7 @@ fn ov_11_a_long_send_goes_on_while_nobody_is_at_the_port() {
 #[test]
 fn ov_08_a_long_receive_goes_on_while_nobody_is_at_the_port() {
     known_on_wine("D1", || {
-        const LEN: usize = 32 << 20;
+        const LEN: usize = 16 << 20;
         let (a, mut peer) = foreign_pair();
         let port = port_with(&[(&a, 1)]);
         peer.set_write_timeout(Some(SOON)).unwrap();

@@ -120,20 +120,17 @@ fn cp_13_packets_of_one_origin_keep_their_order_among_those_of_others() {
         const BYTES: usize = 6000;
         let (b, mut peer) = foreign_pair();
         let port = port_with(&[(&b, 0)]);
-        for poster in 1..=2 {
+        // So many of a poster's packets may lie there: on a slow machine they would bury those of the socket.
+        const LEAD: usize = 64;
+        let leads = [1, 2].map(|poster| {
+            let (post, posted) = mpsc::sync_channel(LEAD);
             let port = port.clone();
             thread::spawn(move || {
-                // Until it is closed.
-                for number in 0.. {
-                    if port.post(number, poster, 0).is_err() {
-                        return;
-                    }
-                    if number % 4 == 0 {
-                        thread::sleep(Duration::from_micros(50));
-                    }
-                }
+                let mut numbers = 0..;
+                while post.send(()).is_ok() && port.post(numbers.next().unwrap(), poster, 0).is_ok() {}
             });
-        }
+            posted
+        });
         let start = || started(b.recv_overlapped(vec![0; 1], Flags::NONE, ToPort));
         let mut outstanding: VecDeque<_> = (0..32).map(|_| start()).collect();
         thread::spawn(move || (0..BYTES).try_for_each(|number| peer.write_all(&[number as u8])));
@@ -141,7 +138,10 @@ fn cp_13_packets_of_one_origin_keep_their_order_among_those_of_others() {
         let mut take = || {
             for packet in batch(&port, 7) {
                 match packet {
-                    Packet::Posted { bytes, key, .. } if bytes == posted[key] => posted[key] += 1,
+                    Packet::Posted { bytes, key, .. } if bytes == posted[key] => {
+                        posted[key] += 1;
+                        leads[key - 1].recv().unwrap();
+                    }
                     Packet::Io(end) if Some(end.id()) == outstanding.front().copied() && taken < BYTES => {
                         outstanding.pop_front();
                         assert_eq!(received(end), [taken as u8]);
