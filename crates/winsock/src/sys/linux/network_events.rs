@@ -15,6 +15,7 @@ pub(super) use self::selected::Target;
 use self::edge::Edge;
 use self::selected::Selected;
 use super::engine::home::{self, Home};
+use super::engine::line::Direction;
 use super::engine::registry;
 use super::error::Result;
 use super::os::epoll::Ready;
@@ -133,8 +134,11 @@ pub(super) fn on_ready(core: &Core, ready: Ready) {
     if selected.domain.is_none() {
         return;
     }
-    let old = connecting || selected.consumer.is_some_and(|thread| thread != thread_number());
-    let edge = if old { Edge::look(fd) } else { Edge::from(ready) };
+    // An operation that is out of its line may have taken what the edge is about, and not have said so yet.
+    let old = connecting
+        || core.queues.joined(Direction::Input) > 0
+        || selected.consumer.is_some_and(|thread| thread != thread_number());
+    let edge = if old { Edge::look(core, fd) } else { Edge::of(core, ready) };
     selected.observe(core, fd, edge);
     selected.want_room(fd);
     selected.tell();

@@ -9,12 +9,11 @@ use super::registry;
 use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOTSOCK, system_from_wsa};
 use crate::overlapped::{Completion, Work};
 use crate::socket::Socket;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 pub(in crate::sys::linux) fn take_first(core: &Core, lines: &mut Lines, direction: Direction) -> Option<Op> {
     let op = lines.lines[direction as usize].operations.pop_front()?;
-    core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+    core.queues.note_left(direction);
     Some(op)
 }
 
@@ -90,7 +89,7 @@ pub(in crate::sys::linux) fn move_to_accepted(
     }
     // The line is empty: nothing can be started on a socket that waits to be accepted.
     there.lines[Direction::Input as usize].operations.push_back(op);
-    core.queues.waiting[Direction::Input as usize].fetch_add(1, Ordering::SeqCst);
+    core.queues.note_joined(Direction::Input);
     let home = if there.closed { Err(WSA_OPERATION_ABORTED) } else { settle(core, &mut there) };
     match home {
         Ok(()) => advance(core, &mut there, Direction::Input, sink),
@@ -126,7 +125,7 @@ pub(in crate::sys::linux) fn cancel(
                 continue;
             }
             if let Some(op) = lines.lines[direction as usize].operations.remove(at) {
-                core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+                core.queues.note_left(direction);
                 end(core, op, Err(WSA_OPERATION_ABORTED), sink);
             }
         }
@@ -144,7 +143,7 @@ pub(in crate::sys::linux) fn abandon(core: &Arc<Core>, lines: &mut Lines, sink: 
         let in_ring = lines.lines[direction as usize].in_ring.clone();
         if in_ring.is_none() {
             for op in std::mem::take(&mut lines.lines[direction as usize].operations) {
-                core.queues.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+                core.queues.note_left(direction);
                 end(core, op, Err(WSA_OPERATION_ABORTED), sink);
             }
         }

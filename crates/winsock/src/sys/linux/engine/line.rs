@@ -29,7 +29,9 @@ pub(crate) struct Queues {
     /// The port, once and for ever (CP-02), and the key.
     pub(in crate::sys::linux) port: OnceLock<(Arc<PortCore>, usize)>,
     /// How many operations are in each line, to be asked without the lock.
-    pub(super) waiting: [AtomicUsize; 2],
+    waiting: [AtomicUsize; 2],
+    /// How many have ever been there.
+    joined: [AtomicUsize; 2],
     /// Accepts of this listener that have their connection and wait at it for its first bytes (IN-04). Never held with
     /// another lock inside.
     pub(in crate::sys::linux) first_bytes: Mutex<Vec<(OpId, Weak<Core>)>>,
@@ -161,6 +163,20 @@ impl Queues {
         self.waiting[direction as usize].load(Ordering::SeqCst) > 0
     }
 
+    /// How many operations have ever waited in a line.
+    pub(in crate::sys::linux) fn joined(&self, direction: Direction) -> usize {
+        self.joined[direction as usize].load(Ordering::SeqCst)
+    }
+
+    pub(super) fn note_joined(&self, direction: Direction) {
+        self.joined[direction as usize].fetch_add(1, Ordering::SeqCst);
+        self.waiting[direction as usize].fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn note_left(&self, direction: Direction) {
+        self.waiting[direction as usize].fetch_sub(1, Ordering::SeqCst);
+    }
+
     /// An accept of this listener waits at `accepted` for its first bytes.
     pub(super) fn note_first_bytes(&self, id: OpId, accepted: &Arc<Core>) {
         let mut list = self.first_bytes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -245,7 +261,7 @@ pub(in crate::sys::linux) fn begin(
     }
     op.channel.begin();
     lines.lines[direction as usize].operations.push_back(op);
-    core.queues.waiting[direction as usize].fetch_add(1, Ordering::SeqCst);
+    core.queues.note_joined(direction);
     if first {
         // What a first attempt left over goes on here; on a ring this arms the entry.
         let mut sink = Sink::keeping();

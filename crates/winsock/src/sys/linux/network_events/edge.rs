@@ -16,6 +16,9 @@ use std::sync::atomic::Ordering::SeqCst;
 /// What `poll` or the set says.
 #[derive(Clone, Copy)]
 pub(super) struct Edge {
+    /// What there is belongs to operations, the last of which asks by itself what it left.
+    taken: bool,
+    filled: bool,
     data: bool,
     urgent: bool,
     room: bool,
@@ -29,10 +32,17 @@ pub(super) struct Edge {
 
 impl Edge {
     /// As of now.
-    pub(super) fn look(fd: BorrowedFd<'_>) -> Edge {
+    pub(super) fn look(core: &Core, fd: BorrowedFd<'_>) -> Edge {
+        let lines = [Direction::Input, Direction::Output];
+        let before = lines.map(|line| (core.queues.joined(line), core.queues.waits(line)));
         let answer = look_at(fd, POLLIN | POLLOUT | POLLPRI | POLLRDHUP);
+        // Also what came for one that began meanwhile, and may have ended as well.
+        let after = lines.map(|line| core.queues.joined(line));
+        let [taken, filled] = [0, 1].map(|at| before[at].1 || before[at].0 != after[at]);
         let has = |bits| answer & bits != 0;
         Edge {
+            taken,
+            filled,
             data: has(POLLIN),
             urgent: has(POLLPRI),
             room: has(POLLOUT),
@@ -42,11 +52,24 @@ impl Edge {
         }
     }
 
+    /// As the set said.
+    pub(super) fn of(core: &Core, ready: Ready) -> Edge {
+        Edge {
+            taken: core.queues.waits(Direction::Input),
+            filled: core.queues.waits(Direction::Output),
+            data: ready.data,
+            urgent: ready.urgent,
+            room: ready.writable,
+            ended: ready.ended,
+            broken: ready.broken,
+            hung_up: ready.hung_up,
+        }
+    }
+
     /// In the words of the semantics. What an overlapped operation waits for is that operation's (NE-10, NE-11): when the
     /// last of its line has ended the system is asked again. A direction that was shut here has no events.
     pub(super) fn seen(self, core: &Core, fd: BorrowedFd<'_>) -> (Phase, Seen) {
-        let taken = core.queues.waits(Direction::Input);
-        let filled = core.queues.waits(Direction::Output);
+        let Edge { taken, filled, .. } = self;
         let (phase, shut_receive, shut_send) = core.ask(|connection| {
             (connection.phase(), connection.is_shut(Shutdown::Receive), connection.is_shut(Shutdown::Send))
         });
@@ -94,17 +117,4 @@ impl Edge {
 /// byte.
 fn has_data(fd: BorrowedFd<'_>) -> bool {
     recv(fd, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok_and(|(_, bytes)| bytes > 0)
-}
-
-impl From<Ready> for Edge {
-    fn from(ready: Ready) -> Edge {
-        Edge {
-            data: ready.data,
-            urgent: ready.urgent,
-            room: ready.writable,
-            ended: ready.ended,
-            broken: ready.broken,
-            hung_up: ready.hung_up,
-        }
-    }
 }

@@ -83,7 +83,7 @@ impl Selected {
 
     pub(super) fn look(&mut self, core: &Core, fd: BorrowedFd<'_>) {
         if self.record.is_open() {
-            self.observe(core, fd, Edge::look(fd));
+            self.observe(core, fd, Edge::look(core, fd));
         }
     }
 
