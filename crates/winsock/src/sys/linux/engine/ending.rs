@@ -36,7 +36,7 @@ fn end(core: &Arc<Core>, op: Op, result: Result<usize, i32>, sink: &mut Sink) {
     if result == Err(WSA_OPERATION_ABORTED) && matches!(op.work, Work::Connect(_)) {
         core.abandon_connect(WSA_OPERATION_ABORTED);
     }
-    network_events::operation_ended(core, &op.work);
+    network_events::operation_ended(core, &op.work, result == Err(WSA_OPERATION_ABORTED));
     if let Some(listener) = &op.listener {
         listener.queues.forget_first_bytes(op.id, core);
     }
@@ -79,7 +79,7 @@ pub(in crate::sys::linux) fn move_to_accepted(
     accepted: &Socket,
     sink: &mut Sink,
 ) {
-    network_events::operation_ended(listener, &op.work);
+    network_events::operation_ended(listener, &op.work, false);
     let core = accepted.sys.core_even_closed();
     op.listener = Some(listener.clone());
     listener.queues.note_first_bytes(op.id, core);

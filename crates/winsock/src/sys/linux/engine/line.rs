@@ -243,7 +243,7 @@ pub(in crate::sys::linux) fn begin(
                 if is_short(&op, &result) && !lines.ended {
                     lines.lines[direction as usize].ready = false;
                 }
-                network_events::operation_ended(core, &op.work);
+                network_events::operation_ended(core, &op.work, false);
                 return Begun::Ended(finish(core, op, result));
             }
             Step::Moved(accepted) => {

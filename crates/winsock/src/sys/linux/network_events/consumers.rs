@@ -71,8 +71,9 @@ fn attending<T>(
     outcome
 }
 
-/// An overlapped operation ended: it consumed as a plain call does (NE-10, NE-11). The caller may hold the lines' lock.
-pub(in crate::sys::linux) fn operation_ended(core: &Core, work: &Work) {
+/// An overlapped operation ended: it consumed as a plain call does (NE-10, NE-11), unless it was cancelled. The caller may
+/// hold the lines' lock.
+pub(in crate::sys::linux) fn operation_ended(core: &Core, work: &Work, cancelled: bool) {
     if core.selection.0.get().is_none() {
         return;
     }
@@ -80,6 +81,8 @@ pub(in crate::sys::linux) fn operation_ended(core: &Core, work: &Work) {
     let Some(mut selected) = core.selection.lock() else { return };
     selected.consumer = Some(SOMEBODY);
     match work {
+        // It took nothing, and what is told already is not told again.
+        _ if cancelled => {}
         Work::Receive(flags) | Work::ReceiveFrom(flags) => {
             selected.record.received(core.kind, *flags, 0, Ok(0));
         }
