@@ -3,7 +3,8 @@
 mod cancel;
 mod op;
 
-use super::engine::channel::{Channel, End, Sink};
+use super::engine::at_once::{self, AtOnce};
+use super::engine::channel::{Channel, Sink};
 use super::engine::home;
 use super::engine::line::{self, Begun, Direction, Lines};
 use super::error::Result;
@@ -36,11 +37,11 @@ impl Socket {
         match self.begin(request, channel)? {
             (_, id, Progress::Pending) => Ok(Started::Pending(id)),
             (_, id, Progress::Told { .. }) => Ok(Started::Queued(id)),
-            (_, _, Progress::Skipped(end)) => {
-                if let Channel::PortAndEvent(event) = end.channel {
-                    let _ = event.set();
+            (_, _, Progress::Skipped(completion)) => {
+                if let Some(event) = event {
+                    let _ = event.object().set();
                 }
-                Ok(Started::Done(end.completion))
+                Ok(Started::Done(completion))
             }
         }
     }
@@ -113,10 +114,18 @@ impl Socket {
             if let Err(code) = claim(core, &lines, &request) {
                 return Err((code, request));
             }
-            match line::begin(core, &mut lines, request, channel, home.as_ref()) {
+            let rest = match channel {
+                Channel::Port => at_once::send(core, &mut lines, request),
+                _ => AtOnce::Rest(request, 0),
+            };
+            let rest = match rest {
+                AtOnce::Done(completion) => return Ok((core, completion.id, Progress::Skipped(completion))),
+                AtOnce::Rest(request, moved) => (request, moved),
+            };
+            match line::begin(core, &mut lines, rest, channel, home.as_ref()) {
                 Begun::Pending(id) => (id, Progress::Pending),
                 Begun::Ended(end) if lines.skip_on_success && end.is_success_of_port() => {
-                    (end.completion.id, Progress::Skipped(end))
+                    (end.completion.id, Progress::Skipped(end.completion))
                 }
                 Begun::Ended(end) => {
                     let (id, well) = (end.completion.id, end.completion.system_code == 0);
@@ -181,7 +190,7 @@ enum Progress {
         well: bool,
     },
     /// It succeeded at once, and no packet tells of it (CP-10).
-    Skipped(End),
+    Skipped(Completion),
 }
 
 impl Progress {

@@ -199,11 +199,11 @@ impl Queues {
 }
 
 /// Puts an operation at the end of its line, or does it at once if nothing is before it and the system is ready. An
-/// operation that is told by an event or a routine comes with the home of its thread.
+/// operation that is told by an event or a routine comes with the home of its thread. So many of its bytes moved already.
 pub(in crate::sys::linux) fn begin(
     core: &Arc<Core>,
     lines: &mut Lines,
-    request: Request,
+    (request, moved): (Request, usize),
     channel: Channel,
     home: Option<&Arc<Home>>,
 ) -> Begun {
@@ -221,7 +221,7 @@ pub(in crate::sys::linux) fn begin(
         work,
         segments,
         buffer,
-        moved: 0,
+        moved,
         connect: Connect::New,
         from: None,
         listener: None,
@@ -233,7 +233,7 @@ pub(in crate::sys::linux) fn begin(
     let detour = !is_home(core, lines);
     if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour) {
         match attempt(core, &mut op) {
-            Step::Ended(Err(code)) if !is_told(&op, code) => {
+            Step::Ended(Err(code)) if moved == 0 && !is_told(&op, code) => {
                 return Begun::Refused(
                     code,
                     Request { work: op.work, segments: op.segments, buffer: op.buffer },
