@@ -100,7 +100,9 @@ impl Company {
                 return;
             }
             turn = self.table.put_back(key, client);
-            now = Instant::now();
+            if turn.is_some() {
+                now = Instant::now();
+            }
         }
     }
 

@@ -144,11 +144,17 @@ pub struct Completion {
     pub(crate) system_code: i32,
     pub(crate) bytes: usize,
     pub(crate) buffer: Owned,
-    /// Accept: the connected socket, or the accept socket as it was when the operation failed.
-    pub(crate) accepted: Option<Socket>,
-    /// Accept: both ends. Receive from: the sender alone.
-    pub(crate) local: Option<SocketAddr>,
+    /// Receive from: the sender. Accept: the far end.
     pub(crate) remote: Option<SocketAddr>,
+    /// Boxed, so that only an accept pays for it: every end is moved some times on its way.
+    pub(crate) accepted: Option<Box<Accepted>>,
+}
+
+/// What only the end of an accept has.
+pub(crate) struct Accepted {
+    /// The connected socket, or the accept socket as it was when the operation failed, until it is taken.
+    pub(crate) socket: Option<Socket>,
+    pub(crate) local: Option<SocketAddr>,
 }
 
 impl Completion {
@@ -212,13 +218,13 @@ impl Completion {
     /// one, so the connection is closed when both are dropped.
     #[doc(alias = "SO_UPDATE_ACCEPT_CONTEXT")]
     pub fn take_accepted(&mut self) -> Option<Socket> {
-        self.accepted.take()
+        self.accepted.as_mut()?.socket.take()
     }
 
     /// The local end of an accepted connection (IN-07).
     #[doc(alias = "GetAcceptExSockaddrs")]
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        self.local
+        self.accepted.as_ref()?.local
     }
 
     /// The remote end of an accepted connection (IN-07), or the sender of a datagram (UD-06).

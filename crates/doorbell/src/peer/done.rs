@@ -168,7 +168,7 @@ impl<C: Carrier> Peer<C> {
             self.connect(address, now);
             return true;
         }
-        if self.serve(Leg::First, now) || self.serve(Leg::Second, now) {
+        if self.serve(Leg::First, now) || self.talk.exchange.has_second() && self.serve(Leg::Second, now) {
             return true;
         }
         let drained = self.talk.is_draining() && self.is_silent();
@@ -178,7 +178,7 @@ impl<C: Carrier> Peer<C> {
         drained
     }
 
-    /// Does one thing that this leg wants.
+    /// Does one thing that this leg wants. False when there is none, or the last one was to wait for more.
     fn serve(&mut self, leg: Leg, now: Instant) -> bool {
         let wants = self.talk.exchange.wants(leg);
         if wants.close || wants.abort {
@@ -204,21 +204,25 @@ impl<C: Carrier> Peer<C> {
         }
         // While draining, only what has come already is received.
         let is_wanted = leg == Leg::Second || !self.talk.is_draining() || !self.is_silent();
-        if is_wanted {
-            self.receive(leg, wants.receive, now);
-        }
-        is_wanted
+        is_wanted && self.receive(leg, wants.receive, now)
     }
 
-    fn receive(&mut self, leg: Leg, room: usize, now: Instant) {
-        let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else { return };
+    /// False when the receive waits, so that nothing has changed.
+    fn receive(&mut self, leg: Leg, room: usize, now: Instant) -> bool {
+        let Some(wire) = (if leg == Leg::First { &mut self.first } else { &mut self.second }) else {
+            return false;
+        };
         let mut buffer = std::mem::take(&mut wire.buffer);
         buffer.resize(wire.buffer_bytes.min(room), 0);
         match self.carrier.receive(&wire.socket, wire.tag, buffer) {
-            Ok(Started::Pending(id) | Started::Queued(id)) => wire.receiving = Some(id),
+            Ok(Started::Pending(id) | Started::Queued(id)) => {
+                wire.receiving = Some(id);
+                return false;
+            }
             Ok(Started::Done(completion)) => self.hear(leg, completion, now),
             Err(refused) => self.lose(leg, refused.error, now),
         }
+        true
     }
 
     fn send(&mut self, leg: Leg, now: Instant) {

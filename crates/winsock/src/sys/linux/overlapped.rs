@@ -97,10 +97,7 @@ impl Socket {
         request: Request,
         channel: Channel,
     ) -> std::result::Result<(&Arc<Core>, OpId, Progress), (i32, Request)> {
-        if let Err(code) = self.may_start(&request) {
-            return Err((code, request));
-        }
-        let core = match self.core() {
+        let core = match self.core().and_then(|core| may_start(core, &request).map(|()| core)) {
             Ok(core) => core,
             Err(code) => return Err((code, request)),
         };
@@ -108,71 +105,40 @@ impl Socket {
             Ok(home) => home,
             Err(code) => return Err((code, request)),
         };
-        let mut sink = Sink::default();
-        let (id, progress) = {
-            let mut lines = core.queues.lock();
-            if let Err(code) = claim(core, &lines, &request) {
-                return Err((code, request));
-            }
-            let rest = match channel {
-                Channel::Port => at_once::send(core, &mut lines, request),
-                _ => AtOnce::Rest(request, 0),
-            };
-            let rest = match rest {
-                AtOnce::Done(completion) => return Ok((core, completion.id, Progress::Skipped(completion))),
-                AtOnce::Rest(request, moved) => (request, moved),
-            };
-            match line::begin(core, &mut lines, rest, channel, home.as_ref()) {
-                Begun::Pending(id) => (id, Progress::Pending),
-                Begun::Ended(end) if lines.skip_on_success && end.is_success_of_port() => {
-                    (end.completion.id, Progress::Skipped(end.completion))
+        let mut lines = core.queues.lock();
+        if let Err(code) = claim(core, &lines, &request) {
+            return Err((code, request));
+        }
+        let moved = match channel {
+            Channel::Port => match at_once::send(core, &mut lines, &request) {
+                AtOnce::Done(id, bytes) => {
+                    let completion = at_once::sent(id, core.queues.key(), bytes, request.buffer);
+                    return Ok((core, id, Progress::Skipped(completion)));
                 }
-                Begun::Ended(end) => {
-                    let (id, well) = (end.completion.id, end.completion.system_code == 0);
-                    // Told under the lock, so that it has its place among the other ends of this socket.
-                    sink.put(core.queues.port(), end);
-                    (id, Progress::Told { well })
-                }
-                Begun::Refused(code, request) => {
-                    if let Work::Accept(accept) = &request.work {
-                        *accepting(accept) = None;
-                    }
-                    return Err((code, request));
-                }
-            }
+                AtOnce::Rest(moved) => moved,
+            },
+            _ => 0,
         };
-        sink.deliver();
-        Ok((core, id, progress))
-    }
-
-    // The refusals that leave nothing behind (OV-03).
-    fn may_start(&self, request: &Request) -> Result<()> {
-        let core = self.core()?;
-        match &request.work {
-            Work::Receive(_) | Work::ReceiveFrom(_) => {
-                if request.segments.as_slice().is_empty() {
-                    return Err(WSAEINVAL);
+        match line::begin(core, &mut lines, (request, moved), channel, home.as_ref()) {
+            Begun::Pending(id) => Ok((core, id, Progress::Pending)),
+            Begun::Ended(end) if lines.skip_on_success && end.is_success_of_port() => {
+                Ok((core, end.completion.id, Progress::Skipped(end.completion)))
+            }
+            Begun::Ended(end) => {
+                let (id, well) = (end.completion.id, end.completion.system_code == 0);
+                let mut sink = Sink::default();
+                // Told under the lock, so that it has its place among the other ends of this socket.
+                sink.put(core.queues.port(), end);
+                drop(lines);
+                sink.deliver();
+                Ok((core, id, Progress::Told { well }))
+            }
+            Begun::Refused(code, request) => {
+                if let Work::Accept(accept) = &request.work {
+                    *accepting(accept) = None;
                 }
-                core.may_receive()
+                Err((code, request))
             }
-            Work::Send => {
-                if request.segments.as_slice().is_empty() {
-                    return Err(WSAEINVAL);
-                }
-                core.may_send()
-            }
-            Work::SendTo(to) => {
-                if request.segments.as_slice().is_empty() {
-                    return Err(WSAEINVAL);
-                }
-                core.may_send_to(to)
-            }
-            Work::Accept(accept) => {
-                let fresh = accept.sys.core()?.is_fresh();
-                if core.is_listening() && fresh { Ok(()) } else { Err(WSAEINVAL) }
-            }
-            // A connect looks for itself.
-            Work::Connect(_) => Ok(()),
         }
     }
 
@@ -196,6 +162,36 @@ enum Progress {
 impl Progress {
     fn is_success(&self) -> bool {
         matches!(self, Progress::Told { well: true })
+    }
+}
+
+// The refusals that leave nothing behind (OV-03).
+fn may_start(core: &Core, request: &Request) -> Result<()> {
+    match &request.work {
+        Work::Receive(_) | Work::ReceiveFrom(_) => {
+            if request.segments.as_slice().is_empty() {
+                return Err(WSAEINVAL);
+            }
+            core.may_receive()
+        }
+        Work::Send => {
+            if request.segments.as_slice().is_empty() {
+                return Err(WSAEINVAL);
+            }
+            core.may_send()
+        }
+        Work::SendTo(to) => {
+            if request.segments.as_slice().is_empty() {
+                return Err(WSAEINVAL);
+            }
+            core.may_send_to(to)
+        }
+        Work::Accept(accept) => {
+            let fresh = accept.sys.core()?.is_fresh();
+            if core.is_listening() && fresh { Ok(()) } else { Err(WSAEINVAL) }
+        }
+        // A connect looks for itself.
+        Work::Connect(_) => Ok(()),
     }
 }
 

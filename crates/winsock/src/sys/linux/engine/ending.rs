@@ -7,7 +7,7 @@ use super::line::{Direction, Lines, Op, settle};
 use super::progress::advance;
 use super::registry;
 use crate::error::{WSA_OPERATION_ABORTED, WSAEMSGSIZE, WSAENOTSOCK, system_from_wsa};
-use crate::overlapped::{Completion, Work};
+use crate::overlapped::{Accepted, Completion, Work};
 use crate::socket::Socket;
 use std::sync::{Arc, PoisonError};
 
@@ -54,20 +54,18 @@ pub(in crate::sys::linux) fn finish(core: &Core, op: Op, result: Result<usize, i
         Err(code) => (system_from_wsa(code), 0),
     };
     let operation = op.work.operation();
-    let accepted = match op.work {
-        Work::Accept(accept) => Some(accept),
-        _ => None,
-    };
-    let (mut local, mut remote) = (None, op.from);
-    if let Some(accept) = &accepted {
+    let (mut remote, mut accepted) = (op.from, None);
+    if let Work::Accept(accept) = op.work {
         *accept.sys.core_even_closed().queues.accepting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut local = None;
         if system_code == 0 {
             (local, remote) = (accept.sys.local_addr().ok(), accept.sys.peer_addr().ok());
         }
+        accepted = Some(Box::new(Accepted { socket: Some(accept), local }));
     }
     let key = core.queues.key();
     let Op { id, buffer, channel, .. } = op;
-    let completion = Completion { id, operation, key, system_code, bytes, buffer, accepted, local, remote };
+    let completion = Completion { id, operation, key, system_code, bytes, buffer, remote, accepted };
     End { channel, completion }
 }
 

@@ -193,7 +193,7 @@ impl Queues {
         self.port.get().map(|(port, _)| port)
     }
 
-    pub(super) fn key(&self) -> usize {
+    pub(in crate::sys::linux) fn key(&self) -> usize {
         self.port.get().map_or(0, |(_, key)| *key)
     }
 }
@@ -230,8 +230,8 @@ pub(in crate::sys::linux) fn begin(
     let first = lines.lines[direction as usize].operations.is_empty();
     // What a thread that is not at home starts is looked after by others, the guard at worst: for it a try is the shorter
     // way, and what is there already comes out in the order of the starts (CP-13).
-    let detour = !is_home(core, lines);
-    if first && (lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_)) || detour) {
+    let ready = lines.lines[direction as usize].ready || matches!(op.work, Work::Connect(_));
+    if first && (ready || !is_home(core, lines)) {
         match attempt(core, &mut op) {
             Step::Ended(Err(code)) if moved == 0 && !is_told(&op, code) => {
                 return Begun::Refused(
@@ -262,8 +262,13 @@ pub(in crate::sys::linux) fn begin(
     op.channel.begin();
     lines.lines[direction as usize].operations.push_back(op);
     core.queues.note_joined(direction);
-    if first {
-        // What a first attempt left over goes on here; on a ring this arms the entry.
+    let line = &lines.lines[direction as usize];
+    if first && !line.ready {
+        if line.in_ring.is_none() {
+            arm(core, lines, direction);
+        }
+    } else if first {
+        // What a first attempt left over goes on here.
         let mut sink = Sink::keeping();
         advance(core, lines, direction, &mut sink);
         if let Some(end) = sink.kept() {

@@ -178,7 +178,7 @@ pub(in crate::sys::linux) fn is_told(op: &Op, code: i32) -> bool {
 }
 
 pub(in crate::sys::linux) fn arm(core: &Arc<Core>, lines: &mut Lines, direction: Direction) {
-    let (Some(domain), Some(token)) = (lines.domain.clone(), lines.token) else { return };
+    let (Some(domain), Some(token)) = (&lines.domain, lines.token) else { return };
     if !domain.is_ring() && (direction == Direction::Input || lines.writer_added) {
         return;
     }

@@ -22,7 +22,7 @@ use super::event::EventObject;
 use super::extensions::Extensions;
 use super::handle::{Handle, ToldBy, lock};
 use crate::error::{ERROR_MORE_DATA, WSA_IO_INCOMPLETE, WSA_OPERATION_ABORTED, wsa_from_system};
-use crate::overlapped::{Completion, OpId, Owned, Request, Segments, Work};
+use crate::overlapped::{Accepted, Completion, OpId, Owned, Request, Segments, Work};
 use crate::socket::Socket;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -202,9 +202,8 @@ impl OperationBlock {
             // A failed operation moved nothing, but for a datagram that was cut off (UD-03).
             bytes: if code == 0 || code == ERROR_MORE_DATA { bytes } else { 0 },
             buffer,
-            accepted: None,
-            local: None,
             remote: None,
+            accepted: None,
         };
         match work {
             Work::Accept(accept) => finish_accept(&mut end, &noted, accept, &staging, &segments),
@@ -218,11 +217,12 @@ impl OperationBlock {
 
 /// An accepted socket learns what it is connected to (IN-11), and the first bytes go where the caller wants them.
 fn finish_accept(end: &mut Completion, noted: &Noted, accept: Socket, staging: &[u8], segments: &Segments) {
+    let mut local = None;
     if end.system_code == 0 {
         match accept.sys.handle().update_accept_context(&noted.handle) {
             Ok(()) => {
                 let capacity = segments.total();
-                (end.local, end.remote) = addresses(accept.sys.handle(), staging, capacity);
+                (local, end.remote) = addresses(accept.sys.handle(), staging, capacity);
                 // SAFETY: the operation owns the buffer that the segments name.
                 unsafe { scatter(&staging[..end.bytes.min(capacity)], segments) };
             }
@@ -230,7 +230,7 @@ fn finish_accept(end: &mut Completion, noted: &Noted, accept: Socket, staging: &
             Err(_) => (end.system_code, end.bytes) = (WSA_OPERATION_ABORTED, 0),
         }
     }
-    end.accepted = Some(accept);
+    end.accepted = Some(Box::new(Accepted { socket: Some(accept), local }));
 }
 
 /// Whether the kernel is done with a block.
