@@ -34,7 +34,8 @@ impl<P> Tray<P> {
         }
         let mut packets = self.packets();
         let packet = packets.pop_front();
-        self.count.store(packets.len(), Ordering::SeqCst);
+        // Who still sees the higher number looks in vain; only a rise must not be missed.
+        self.count.store(packets.len(), Ordering::Release);
         packet
     }
 

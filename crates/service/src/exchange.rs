@@ -113,6 +113,7 @@ impl Exchange {
     }
 
     /// The system has taken `count` of the outgoing bytes. The conversation may be told that it is drained.
+    #[inline]
     pub fn sent(&mut self, leg: Leg, count: usize, now: Instant) -> Outcome {
         let high_water = self.core.limits.high_water;
         let drained = self.leg_mut(leg).is_some_and(|leg| leg.sent(count, high_water));
@@ -331,6 +332,7 @@ impl Exchange {
     }
 
     /// Draws the consequences of whatever was told, asked or done.
+    #[inline]
     fn settle(&mut self) -> Outcome {
         if self.conversation.is_none() {
             return Outcome::Ended;

@@ -450,11 +450,11 @@ impl Socket {
         buffer: B,
         channel: C,
     ) -> std::result::Result<C::Started, Refused<B>> {
-        let verb = work.operation().verb();
+        let operation = work.operation();
         let (buffer, segments) = Owned::from(buffer);
         channel.start(self, Request { work, segments, buffer }).map_err(|(code, request)| {
             let Ok(buffer) = request.buffer.into() else { unreachable!("a column gives back what it got") };
-            Refused { error: Error::new(verb, code), buffer }
+            Refused { error: Error::new(operation.verb(), code), buffer }
         })
     }
 }

@@ -47,6 +47,7 @@ enum Closing {
 }
 
 impl Leg {
+    #[inline]
     pub(crate) fn send(&mut self, bytes: &[u8], high_water: usize) {
         if self.is_finishing() || self.gone {
             return;
@@ -59,6 +60,7 @@ impl Leg {
     }
 
     /// `count` bytes are with the system. True when the conversation is to be told that it is drained.
+    #[inline]
     pub(crate) fn sent(&mut self, count: usize, high_water: usize) -> bool {
         self.outbox.consume(count);
         if self.held && self.outbox.unsent() <= high_water / 2 {

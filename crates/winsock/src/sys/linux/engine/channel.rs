@@ -91,6 +91,7 @@ impl Sink {
     }
 
     /// An operation has ended. The port is that of its socket, whose lines the caller has locked.
+    #[inline]
     pub(in crate::sys::linux) fn put(&mut self, port: Option<&Arc<PortCore>>, end: End) {
         if self.keeps {
             self.kept = Some(end);
@@ -105,6 +106,7 @@ impl Sink {
         }
     }
 
+    #[inline]
     fn put_packet(&mut self, port: Option<&Arc<PortCore>>, completion: Completion, event: Option<&Object>) {
         let Some(port) = port else {
             event.map(Object::set);

@@ -73,10 +73,15 @@ fn attending<T>(
 
 /// An overlapped operation ended: it consumed as a plain call does (NE-10, NE-11), unless it was cancelled. The caller may
 /// hold the lines' lock.
+#[inline]
 pub(in crate::sys::linux) fn operation_ended(core: &Core, work: &Work, cancelled: bool) {
-    if core.selection.0.get().is_none() {
-        return;
+    if core.selection.0.get().is_some() {
+        consumed(core, work, cancelled);
     }
+}
+
+#[cold]
+fn consumed(core: &Core, work: &Work, cancelled: bool) {
     let Ok(call) = core.enter() else { return };
     let Some(mut selected) = core.selection.lock() else { return };
     selected.consumer = Some(SOMEBODY);
