@@ -1,6 +1,7 @@
 //! The command line. Each flag is defined once, here: the environment, the file of settings, the help, the completions
 //! and the manual pages follow from it.
 
+use crate::bench::arguments::{Bench, Models};
 use crate::units::{self, Timeout};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     /// Serve until told to stop
     #[command(after_help = SERVE_EXAMPLES, after_long_help = format!("{SERVE_SETTINGS}\n\n{SERVE_EXAMPLES}\n\n{EXIT_CODES}"))]
     Serve(Serve),
+    /// Measure the ways of waiting under one load, and compare them
+    #[command(after_help = BENCH_EXAMPLES, after_long_help = format!("{BENCH_NOTES}\n\n{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Bench(Box<Bench>),
     /// List the seven models: what each waits on, its limit, and what it is on this system
     Models,
     /// Tell of a model: its story, its steps, its limit, and what its calls are on each system and on this one
@@ -58,7 +62,7 @@ pub(crate) enum Command {
     /// Print the manual page, of the whole or of one command
     #[command(after_help = "Example:\n  doorbell man serve > doorbell-serve.1")]
     Man {
-        /// Whose page: serve, models, explain, doctor
+        /// Whose page: serve, bench, models, explain, doctor
         command: Option<String>,
     },
 }
@@ -119,6 +123,8 @@ pub(crate) enum Service {
     Discard,
     /// Sends lines of characters for ever (RFC 864)
     Chargen,
+    /// Sends each request back after taking the processor time that it asks for (for `bench --load skew`)
+    Burn,
 }
 
 /// One of the seven, or whichever fits the other settings.
@@ -133,6 +139,15 @@ fn model_choice() -> impl TypedValueParser<Value = ModelChoice> {
     PossibleValuesParser::new(models().chain([auto])).map(|name| match name.parse() {
         Ok(model) => ModelChoice::Only(model),
         Err(_) => ModelChoice::Auto,
+    })
+}
+
+/// One of `--models`.
+pub(crate) fn model_list() -> impl TypedValueParser<Value = Models> {
+    let all = PossibleValue::new("all").help("The seven");
+    PossibleValuesParser::new(models().chain([all])).map(|name| match name.parse() {
+        Ok(model) => Models::Only(model),
+        Err(_) => Models::All,
     })
 }
 
@@ -178,9 +193,25 @@ Examples:
   doorbell serve chargen --listen 0.0.0.0:7019 --listen [::]:7019 --idle-timeout 30s
   DOORBELL_BACKEND=epoll doorbell serve discard --threads 2";
 
+const BENCH_NOTES: &str = "\
+How it measures:
+  Each variant is a server process of its own, started anew for each run. The runs are
+  interleaved (A B C A B C …), so that a slow minute of the machine meets all of them.
+  Every byte of every answer is verified. A figure is the median over the runs with its
+  95 % bootstrap interval; two variants are ranked only where their ratio leaves out 1.
+  With --rate a request is sent when it is due, and its latency counts from then.";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  doorbell bench
+  doorbell bench --models select,completion-port --conns 1,64,1000 --html bench.html
+  doorbell bench --backends io_uring,epoll --models completion-port --rate 40k
+  doorbell bench --target 127.0.0.1:7007 --load churn
+  doorbell bench --baseline old.json --max-regress 5% --fail-if 'p99>5ms'";
+
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 ok    1 failure while running    2 usage    3 cannot bind    4 model or backend not available";
+  0 ok    1 failure while running    2 usage    3 cannot bind    4 model or backend not available\n  99 a threshold of bench was crossed";
 
 #[cfg(test)]
 mod tests {

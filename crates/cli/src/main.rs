@@ -3,6 +3,7 @@
 //! stands in `failure.rs`.
 
 mod arguments;
+mod bench;
 mod config;
 mod doctor;
 mod explain;
@@ -32,6 +33,7 @@ fn run() -> Result<(), Failure> {
             logs::start(&verbosity);
             serve::serve(&options)
         }
+        Command::Bench(options) => bench::bench(&options),
         Command::Models => models::models(),
         Command::Explain { model } => explain::explain(model),
         Command::Doctor => doctor::doctor(),

@@ -4,7 +4,7 @@ use crate::arguments::{ModelChoice, Serve, Service};
 use crate::failure::Failure;
 use crate::output::print;
 use doorbell::{Builder, Running, Server, ServerEvent, ServerHandle};
-use doorbell_service::{Chargen, Discard, Echo};
+use doorbell_service::{Burn, Chargen, Discard, Echo};
 use doorbell_winsock::host::{self, Signal, Signals};
 use doorbell_winsock::startup::{choose_backend, fallback};
 use std::process;
@@ -44,6 +44,7 @@ fn builder(options: &Serve) -> Builder {
         Service::Echo => Server::builder(Echo),
         Service::Discard => Server::builder(Discard),
         Service::Chargen => Server::builder(Chargen),
+        Service::Burn => Server::builder(Burn),
     };
     builder = builder
         .concurrency(options.concurrency)

@@ -59,6 +59,7 @@
 
 #![forbid(unsafe_code)]
 
+mod burn;
 mod chargen;
 mod conversation;
 mod discard;
@@ -70,6 +71,7 @@ mod rehearsal;
 mod reply;
 mod service;
 
+pub use burn::{BURN_HEAD_BYTES, Burn, Burning, burn, burn_head};
 pub use chargen::{Chargen, Generating};
 pub use conversation::Conversation;
 pub use discard::{Discard, Discarding};

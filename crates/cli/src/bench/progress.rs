@@ -1,0 +1,1 @@
+//! The bar on a terminal.
