@@ -145,9 +145,11 @@ fn model_choice() -> impl TypedValueParser<Value = ModelChoice> {
 /// One of `--models`.
 pub(crate) fn model_list() -> impl TypedValueParser<Value = Models> {
     let all = PossibleValue::new("all").help("The seven");
-    PossibleValuesParser::new(models().chain([all])).map(|name| match name.parse() {
-        Ok(model) => Models::Only(model),
-        Err(_) => Models::All,
+    let none = PossibleValue::new("none").help("Only the servers of --server");
+    PossibleValuesParser::new(models().chain([all, none])).map(|name| match (name.parse(), name.as_str()) {
+        (Ok(model), _) => Models::Only(model),
+        (Err(_), "none") => Models::None,
+        (Err(_), _) => Models::All,
     })
 }
 
@@ -211,7 +213,7 @@ Examples:
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0 ok    1 failure while running    2 usage    3 cannot bind    4 model or backend not available\n  99 a threshold of bench was crossed";
+  0 ok    1 failure while running    2 usage    3 cannot bind    4 model or backend not available\n  99 a threshold of bench was crossed    130 bench was interrupted";
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,10 @@ pub(crate) enum Failure {
     Bind(String),
     /// 4: the model or the backend is not available here.
     Unavailable(String),
+    /// 99: a threshold of `bench` was crossed.
+    Crossed(String),
+    /// 130: the user broke it off; what was there by then is written.
+    Interrupted(String),
     /// What clap has to say: 2 for a mistake, 0 for help and the version, which it prints on standard output.
     Clap(clap::Error),
 }
@@ -29,6 +33,8 @@ impl Failure {
             Failure::Usage(message) => (2, message),
             Failure::Bind(message) => (3, message),
             Failure::Unavailable(message) => (4, message),
+            Failure::Crossed(message) => (99, message),
+            Failure::Interrupted(message) => (130, message),
             Failure::Clap(error) => {
                 // Nobody reads any more: there is nobody to tell that to.
                 let _ = error.print();

@@ -132,6 +132,12 @@ impl Model {
         }
     }
 
+    /// Whether it waits for operations that are *done*, which the backend does (io_uring or epoll); the others are told when
+    /// a call may be made, or stand in it.
+    pub fn is_overlapped(self) -> bool {
+        matches!(self.built().stands_on, StandsOn::Operations)
+    }
+
     /// Its page: the story, the steps as numbered in its file, the limit, the calls on each system.
     pub fn page(self) -> &'static str {
         self.built().page

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[derive(Args, Debug)]
 pub(crate) struct Bench {
-    /// Which models: all, or some of them with commas between
+    /// Which models: all, none (only each --server), or some of them with commas between
     #[arg(long, value_name = "MODELS", default_value = "all", value_delimiter = ',', value_parser = model_list())]
     pub(crate) models: Vec<Models>,
 
@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     pub(crate) server: Vec<OtherServer>,
 
     /// Put no server up, but this load on the one that listens there
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["models", "backends", "server", "threads"])]
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["models", "server", "threads"])]
     pub(crate) target: Option<SocketAddr>,
 
     /// What the clients do
@@ -130,6 +130,7 @@ pub(crate) struct Bench {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Models {
     All,
+    None,
     Only(Model),
 }
 
@@ -153,6 +154,24 @@ pub(crate) enum Pin {
     Auto,
     /// Left to the system
     None,
+}
+
+impl LoadKind {
+    /// As on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            LoadKind::Echo => "echo",
+            LoadKind::Idle => "idle",
+            LoadKind::Churn => "churn",
+            LoadKind::SlowReader => "slow-reader",
+            LoadKind::Skew => "skew",
+        }
+    }
+
+    /// Whether only some of its connections exchange.
+    pub(crate) fn has_active(self) -> bool {
+        matches!(self, LoadKind::Idle | LoadKind::SlowReader)
+    }
 }
 
 /// A server that is not ours.

@@ -32,3 +32,9 @@ pub(crate) fn html(report: &Report) -> String {
     let _ = report;
     String::new()
 }
+
+/// What has changed since the baseline: old, new, and the ratio, a line a cell and metric.
+pub(crate) fn changes(report: &Report, baseline: &Report) -> String {
+    let _ = (report, baseline);
+    String::new()
+}

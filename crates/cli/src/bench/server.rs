@@ -9,8 +9,6 @@ use std::time::Duration;
 pub(crate) struct Start {
     /// Program and arguments.
     pub(crate) command: Vec<String>,
-    /// Variables set for it.
-    pub(crate) environment: Vec<(String, String)>,
     /// The processors that it is kept to.
     pub(crate) processors: Option<Vec<usize>>,
 }

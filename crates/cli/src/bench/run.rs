@@ -1,0 +1,139 @@
+//! One run: a server, the load on it, and both read at the load's moments.
+
+use super::load::{self, Load, LoadError, Measured, Moments};
+use super::plan::{From, Variant};
+use super::report::{Run, Server};
+use super::server::Running;
+use super::stop::Stop;
+use crate::failure::Failure;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a server may take until it listens.
+const STARTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// A run, and what its server said of itself.
+pub(crate) struct Made {
+    pub(crate) run: Run,
+    pub(crate) threads: Option<usize>,
+    pub(crate) backend: Option<String>,
+}
+
+/// Makes one run.
+///
+/// # Errors
+/// The server does not start, or does wrong; the generator cannot; or it was stopped.
+pub(crate) fn run(variant: &Variant, load: &Load, order: usize, stop: &Stop) -> Result<Made, Failure> {
+    let name = &variant.subject.name;
+    match &variant.from {
+        From::Target(address) => {
+            let measured =
+                put(*address, load, stop, &mut Nobody).map_err(|error| failure(name, load, error, ""))?;
+            Ok(Made { run: run_of(order, measured, None), threads: None, backend: None })
+        }
+        From::Process(start) => {
+            let running = Running::start(start, STARTED_WITHIN).map_err(|error| match stop.is_set() {
+                // Ctrl-C reaches the servers of a terminal too.
+                true => interrupted(),
+                false => Failure::Running(format!("{name}: {error}")),
+            })?;
+            let mut watched =
+                Watched { before: running.memory_bytes(), connected: None, took: None, running };
+            let measured = put(watched.running.address, load, stop, &mut watched);
+            let (threads, backend) = (said(&watched.running, "threads"), said(&watched.running, "backend"));
+            let (took, errors) = watched.finish();
+            let measured = measured.map_err(|error| failure(name, load, error, &errors))?;
+            let threads = threads.and_then(|threads| threads.parse().ok());
+            Ok(Made { run: run_of(order, measured, took), threads, backend })
+        }
+    }
+}
+
+fn put(
+    address: SocketAddr,
+    load: &Load,
+    stop: &Stop,
+    moments: &mut dyn Moments,
+) -> Result<Measured, LoadError> {
+    load::run(address, load, stop.flag(), moments)
+}
+
+/// Reads the server's process at the load's moments.
+struct Watched {
+    running: Running,
+    before: Option<u64>,
+    connected: Option<u64>,
+    took: Option<Server>,
+}
+
+impl Moments for Watched {
+    fn connected(&mut self) {
+        self.connected = self.running.memory_bytes();
+    }
+
+    fn began(&mut self) {
+        self.running.begin();
+    }
+
+    fn ended(&mut self) {
+        self.took = Some(self.running.end());
+    }
+}
+
+impl Watched {
+    /// What it took, and what its server wrote to standard error.
+    fn finish(self) -> (Option<Server>, String) {
+        let (before, connected) = (self.before, self.connected);
+        let took = self.took.map(|took| Server {
+            memory_before_bytes: before,
+            memory_connected_bytes: connected,
+            ..took
+        });
+        (took, self.running.stop())
+    }
+}
+
+/// A server whose process is not known.
+struct Nobody;
+
+impl Moments for Nobody {
+    fn connected(&mut self) {}
+
+    fn began(&mut self) {}
+
+    fn ended(&mut self) {}
+}
+
+fn run_of(order: usize, measured: Measured, server: Option<Server>) -> Run {
+    Run {
+        order,
+        seconds: measured.seconds,
+        requests: measured.requests,
+        bytes_sent: measured.bytes_sent,
+        bytes_received: measured.bytes_received,
+        latency: measured.latency,
+        corrected: measured.corrected,
+        costly: measured.costly,
+        server,
+        generator: measured.generator,
+    }
+}
+
+fn said(running: &Running, name: &str) -> Option<String> {
+    running.said.iter().find(|(said, _)| said == name).map(|(_, value)| value.clone())
+}
+
+fn failure(name: &str, load: &Load, error: LoadError, errors: &str) -> Failure {
+    match error {
+        LoadError::Stopped => interrupted(),
+        error => {
+            let said = errors.trim();
+            let said = if said.is_empty() { String::new() } else { format!("; the server says: {said}") };
+            Failure::Running(format!("{name}, {} connections: {error}{said}", load.connections))
+        }
+    }
+}
+
+fn interrupted() -> Failure {
+    Failure::Interrupted("interrupted: what was measured by then is above".into())
+}
