@@ -1,10 +1,16 @@
 //! The host: limits from `rlimit`, figures from `getrusage` and `/proc/self`, signals through a pipe.
 
+mod other;
+
+pub(crate) use other::OtherProcess;
+
 use super::os::signal::SignalPipe;
 use crate::host::{DescriptorLimit, ProcessFigures, Signal};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use std::fs;
 use std::io;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 pub(crate) fn descriptor_limit() -> Option<DescriptorLimit> {
@@ -43,6 +49,29 @@ pub(crate) fn process_figures() -> ProcessFigures {
         resident_bytes: figure("VmRSS:").unwrap_or(0) * 1024,
         threads: figure("Threads:").and_then(|threads| usize::try_from(threads).ok()).unwrap_or(0),
     }
+}
+
+pub(crate) fn processors_allowed() -> Vec<usize> {
+    match sched_getaffinity(None) {
+        Ok(set) => (0..CpuSet::MAX_CPU).filter(|&processor| set.is_set(processor)).collect(),
+        // A kernel made for more processors than a set has.
+        Err(_) => (0..crate::host::processors()).collect(),
+    }
+}
+
+pub(crate) fn pin_current_thread(processors: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    processors
+        .iter()
+        .filter(|&&processor| processor < CpuSet::MAX_CPU)
+        .for_each(|&processor| set.set(processor));
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// A child inherits the processors of the thread that makes it: a thread of its own makes this one.
+pub(crate) fn spawn_pinned(command: &mut Command, processors: &[usize]) -> io::Result<Child> {
+    let spawn = || pin_current_thread(processors).and_then(|()| command.spawn());
+    std::thread::scope(|scope| scope.spawn(spawn).join()).expect("spawning does not panic")
 }
 
 fn duration(time: libc::timeval) -> Duration {

@@ -1,7 +1,8 @@
-//! The host: no limits known, no signals, no figures.
+//! The host: no limits known, no signals, no figures, no choice of processors.
 
-use crate::host::{DescriptorLimit, ProcessFigures, Signal};
+use crate::host::{DescriptorLimit, OtherFigures, ProcessFigures, Signal};
 use std::io;
+use std::process::{Child, Command};
 
 pub(crate) fn descriptor_limit() -> Option<DescriptorLimit> {
     None
@@ -17,6 +18,33 @@ pub(crate) fn descriptors_open() -> usize {
 
 pub(crate) fn process_figures() -> ProcessFigures {
     ProcessFigures::default()
+}
+
+pub(crate) fn processors_allowed() -> Vec<usize> {
+    (0..crate::host::processors()).collect()
+}
+
+pub(crate) fn pin_current_thread(_processors: &[usize]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+pub(crate) fn spawn_pinned(_command: &mut Command, _processors: &[usize]) -> io::Result<Child> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[derive(Debug)]
+pub(crate) struct OtherProcess {
+    never: std::convert::Infallible,
+}
+
+impl OtherProcess {
+    pub(crate) fn new(_id: u32) -> io::Result<OtherProcess> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn figures(&self) -> io::Result<OtherFigures> {
+        match self.never {}
+    }
 }
 
 #[derive(Debug)]

@@ -1,20 +1,18 @@
 //! The host: handles have no limit to speak of, the console tells of Ctrl-C, the system counts the rest.
 
-use crate::host::{DescriptorLimit, ProcessFigures, Signal};
+mod figures;
+mod processors;
+
+pub(crate) use figures::{OtherProcess, process_figures};
+pub(crate) use processors::{pin_current_thread, processors_allowed, spawn_pinned};
+
+use crate::host::{DescriptorLimit, Signal};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
-use windows_sys::Win32::Foundation::{CloseHandle, FILETIME, INVALID_HANDLE_VALUE};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, CTRL_C_EVENT, SetConsoleCtrlHandler};
-use windows_sys::Win32::System::Diagnostics::ToolHelp::{
-    CreateToolhelp32Snapshot, PROCESSENTRY32W, Process32FirstW, Process32NextW, TH32CS_SNAPPROCESS,
-};
-use windows_sys::Win32::System::ProcessStatus::{K32GetProcessMemoryInfo, PROCESS_MEMORY_COUNTERS};
-use windows_sys::Win32::System::Threading::{
-    GetCurrentProcess, GetCurrentProcessId, GetProcessHandleCount, GetProcessTimes,
-};
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, GetProcessHandleCount};
 
 pub(crate) fn descriptor_limit() -> Option<DescriptorLimit> {
     None
@@ -29,50 +27,6 @@ pub(crate) fn descriptors_open() -> usize {
     // SAFETY: the pseudo handle of this process is always valid; the number is ours.
     unsafe { GetProcessHandleCount(GetCurrentProcess(), &mut count) };
     count as usize
-}
-
-pub(crate) fn process_figures() -> ProcessFigures {
-    let mut times = [FILETIME::default(); 4];
-    let [created, ended, system, user] = &mut times;
-    let size = size_of::<PROCESS_MEMORY_COUNTERS>() as u32;
-    let mut memory = PROCESS_MEMORY_COUNTERS { cb: size, ..Default::default() };
-    // SAFETY: the pseudo handle of this process is always valid; the structures are ours. What a call cannot say
-    // stays zero.
-    unsafe {
-        GetProcessTimes(GetCurrentProcess(), created, ended, system, user);
-        K32GetProcessMemoryInfo(GetCurrentProcess(), &mut memory, size);
-    }
-    ProcessFigures {
-        user: duration(user),
-        system: duration(system),
-        resident_bytes: memory.WorkingSetSize as u64,
-        threads: threads(),
-    }
-}
-
-/// A time in steps of 100 ns.
-fn duration(time: &FILETIME) -> Duration {
-    Duration::from_nanos((u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime)) * 100)
-}
-
-/// The list of processes names the number of threads of each; a walk over it is cheap enough for a report.
-fn threads() -> usize {
-    let size = size_of::<PROCESSENTRY32W>() as u32;
-    let mut entry = PROCESSENTRY32W { dwSize: size, ..Default::default() };
-    // SAFETY: the snapshot is used by this thread alone and closed once; the entry is ours and says its size.
-    unsafe {
-        let own = GetCurrentProcessId();
-        let snapshot = CreateToolhelp32Snapshot(TH32CS_SNAPPROCESS, 0);
-        if snapshot == INVALID_HANDLE_VALUE {
-            return 0;
-        }
-        let mut more = Process32FirstW(snapshot, &mut entry);
-        while more != 0 && entry.th32ProcessID != own {
-            more = Process32NextW(snapshot, &mut entry);
-        }
-        CloseHandle(snapshot);
-        if more != 0 { entry.cntThreads as usize } else { 0 }
-    }
 }
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);
