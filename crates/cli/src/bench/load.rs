@@ -2,10 +2,33 @@
 //!
 //! `N` connections, each with up to `depth` requests under way. Every byte of every answer is compared with what it must be.
 
+mod connection;
+mod desk;
+mod dialogue;
+mod draw;
+mod fault;
+mod orders;
+mod pattern;
+mod record;
+mod schedule;
+mod worker;
+
+#[cfg(test)]
+mod servers;
+#[cfg(test)]
+mod tests;
+
 use super::report::{Generator, Latency};
+use doorbell_winsock::host;
+use orders::Orders;
+use pattern::Pattern;
+use record::Record;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicBool;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
+use worker::{Part, Worker};
 
 /// What the server is put under.
 #[derive(Clone, Debug)]
@@ -80,6 +103,12 @@ pub(crate) enum LoadError {
     Stopped,
 }
 
+/// How long the conducting thread sleeps at most before it looks around.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Descriptors that are needed beside those of the connections: three streams, files, the selectors of the threads.
+const DESCRIPTORS_BESIDE: usize = 64;
+
 /// Runs the load against `target`. Blocks for the warm-up and the duration; ends soon after `stop` is set.
 pub(crate) fn run(
     target: SocketAddr,
@@ -87,6 +116,130 @@ pub(crate) fn run(
     stop: &AtomicBool,
     moments: &mut dyn Moments,
 ) -> Result<Measured, LoadError> {
-    let _ = (target, load, stop, moments);
-    Err(LoadError::Generator("not there yet".into()))
+    enough_descriptors(load.connections)?;
+    let threads = load.threads.clamp(1, load.connections);
+    let (orders, pattern) = (Orders::new(), Pattern::new());
+    thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for thread in 0..threads {
+            let part = Part { thread, threads };
+            let (orders, pattern) = (&orders, &pattern);
+            let work = move || Worker::new(target, load, orders, pattern, part)?.work();
+            match thread::Builder::new().name(format!("load {thread}")).spawn_scoped(scope, work) {
+                Ok(worker) => workers.push(worker),
+                Err(error) => {
+                    orders.quit();
+                    return Err(LoadError::Generator(format!(
+                        "the load generator cannot start a thread: take fewer (--generator-threads): {error}"
+                    )));
+                }
+            }
+        }
+        let conducted = conduct(load, &orders, stop, moments, &workers);
+        if conducted.is_err() {
+            orders.quit();
+        }
+        let (mut records, mut failed) = (Vec::new(), None);
+        for worker in workers {
+            match worker.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                Ok(record) => records.push(record),
+                Err(LoadError::Stopped) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(measured(&conducted?, &records, load)),
+        }
+    })
+}
+
+fn enough_descriptors(connections: usize) -> Result<(), LoadError> {
+    let needed = connections + host::descriptors_open() + DESCRIPTORS_BESIDE;
+    match host::raise_descriptor_limit() {
+        Some(limit) if limit.soft < needed as u64 => Err(LoadError::Generator(format!(
+            "{connections} connections need {needed} descriptors, and the limit is {}: take fewer connections or raise \
+             it (ulimit -n)",
+            limit.soft
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What only the conducting thread saw.
+struct Window {
+    seconds: f64,
+    cpu: Duration,
+}
+
+/// Leads the threads through a run.
+fn conduct(
+    load: &Load,
+    orders: &Orders,
+    stop: &AtomicBool,
+    moments: &mut dyn Moments,
+    workers: &[ScopedJoinHandle<'_, Result<Record, LoadError>>],
+) -> Result<Window, LoadError> {
+    // A thread that ends before the others has failed; `run` has its error.
+    let on = || match stop.load(Ordering::Relaxed) || workers.iter().any(ScopedJoinHandle::is_finished) {
+        true => Err(LoadError::Stopped),
+        false => Ok(()),
+    };
+    let rest_until = |end_ns: u64| loop {
+        on()?;
+        match end_ns.saturating_sub(orders.now_ns()) {
+            0 => return Ok(()),
+            left => thread::sleep(GLANCE.min(Duration::from_nanos(left))),
+        }
+    };
+    while orders.ready() < workers.len() {
+        on()?;
+        thread::sleep(Duration::from_millis(1));
+    }
+    moments.connected();
+    orders.start();
+    rest_until(orders.now_ns() + load.warm_up.as_nanos() as u64)?;
+    let began_ns = orders.begin();
+    moments.began();
+    let before = cpu();
+    rest_until(began_ns + load.duration.as_nanos() as u64)?;
+    let ended_ns = orders.end();
+    let after = cpu();
+    moments.ended();
+    orders.close();
+    while !workers.iter().all(ScopedJoinHandle::is_finished) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(LoadError::Stopped);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(Window { seconds: (ended_ns - began_ns) as f64 / 1e9, cpu: after.saturating_sub(before) })
+}
+
+/// Processor time of this process, in which the generator is the only one that is busy.
+fn cpu() -> Duration {
+    let figures = host::process_figures();
+    figures.user + figures.system
+}
+
+fn measured(window: &Window, records: &[Record], load: &Load) -> Measured {
+    let mut all = Record::new(load.rate.is_some(), matches!(load.kind, Kind::Skew { .. }));
+    records.iter().for_each(|record| all.add(record));
+    let idle_ns = records.iter().map(|record| record.idle_ns).min().unwrap_or_default();
+    let busy = (1.0 - idle_ns as f64 / 1e9 / window.seconds).clamp(0.0, 1.0);
+    Measured {
+        seconds: window.seconds,
+        requests: all.requests(),
+        bytes_sent: all.bytes_sent,
+        bytes_received: all.bytes_received,
+        latency: all.latency(),
+        corrected: all.corrected(),
+        costly: all.costly(),
+        generator: Generator {
+            cpu_us: window.cpu.as_secs_f64() * 1e6,
+            busy: load.rate.is_none().then_some(busy),
+            late: all.late,
+            unsent: all.unsent,
+        },
+    }
 }

@@ -1,0 +1,393 @@
+//! One connection: its socket, and what becomes of it at each event. Edge-triggered: what is ready is used up.
+
+use super::LoadError;
+use super::desk::Desk;
+use super::dialogue::{Dialogue, Request};
+use super::fault::shortage;
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+/// Bytes of a slow reader's requests: it sends as much as is taken, so only the steps are by this.
+const SLOW_REQUEST_BYTES: usize = 16 << 10;
+
+/// Before a refused connect is tried again: a server that is just starting needs about so long.
+const PAUSE_NS: u64 = 20_000_000;
+
+/// Sent later than this after it was due is late.
+const LATE_NS: u64 = 1_000_000;
+
+/// Whether a read that does not fill its buffer says that no more is there. On Windows mio watches a socket again only
+/// after a call that would have blocked.
+const SHORT_READ_IS_ALL: bool = matches!(std::env::consts::FAMILY.as_bytes(), b"unix");
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Role {
+    Active,
+    Silent,
+    Churn,
+    Slow { bytes_per_s: usize },
+}
+
+#[derive(Debug)]
+enum State {
+    Closed,
+    Connecting(Attempt),
+    /// Until the moment of the next attempt.
+    Pausing(Attempt, io::Error),
+    Open,
+    /// The own half is ended, and the server's end is awaited.
+    Ending,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    /// When the first one began.
+    first_ns: u64,
+    /// When this one began, or the next one may.
+    this_ns: u64,
+}
+
+pub(super) struct Connection {
+    token: Token,
+    number: usize,
+    role: Role,
+    state: State,
+    socket: Option<TcpStream>,
+    dialogue: Dialogue,
+    /// When something came last, or began to be awaited.
+    heard_ns: u64,
+    /// Open loop: how many requests were due so far, and how many of them were begun.
+    due: u64,
+    begun: u64,
+    /// When it last had as many under way as it may.
+    full_ns: u64,
+    /// Churn: the request that is answered, but whose connection is not closed.
+    answered: Option<Request>,
+}
+
+impl Connection {
+    pub(super) fn new(token: usize, number: usize, role: Role) -> Connection {
+        Connection {
+            token: Token(token),
+            number,
+            role,
+            state: State::Closed,
+            socket: None,
+            dialogue: Dialogue::new(number),
+            heard_ns: 0,
+            due: 0,
+            begun: 0,
+            full_ns: 0,
+            answered: None,
+        }
+    }
+
+    /// Begins to open.
+    pub(super) fn open(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let now_ns = desk.tick();
+        desk.opening += 1;
+        self.attempt(now_ns, desk)
+    }
+
+    fn attempt(&mut self, first_ns: u64, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let attempt = Attempt { first_ns, this_ns: desk.now_ns };
+        let interest = match self.role {
+            Role::Slow { .. } => Interest::WRITABLE,
+            _ => Interest::READABLE | Interest::WRITABLE,
+        };
+        let socket = TcpStream::connect(desk.target).and_then(|mut socket| {
+            desk.registry.register(&mut socket, self.token, interest)?;
+            Ok(socket)
+        });
+        match socket {
+            Ok(socket) => {
+                self.socket = Some(socket);
+                self.state = State::Connecting(attempt);
+                Ok(())
+            }
+            Err(error) => self.refused(attempt, error),
+        }
+    }
+
+    /// An attempt failed: another one after a pause, unless it is the generator that cannot.
+    fn refused(&mut self, mut attempt: Attempt, error: io::Error) -> Result<(), LoadError> {
+        self.socket = None;
+        attempt.this_ns += PAUSE_NS;
+        match shortage(&error) {
+            Some(error) => Err(error),
+            None => {
+                self.state = State::Pausing(attempt, error);
+                Ok(())
+            }
+        }
+    }
+
+    /// An event of its socket.
+    pub(super) fn ready(&mut self, event: &Event, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        if let State::Connecting(attempt) = self.state {
+            self.connected(attempt, desk)?;
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            self.receive(event.is_read_closed(), desk)?;
+        }
+        if event.is_writable() {
+            self.flush(desk)?;
+        }
+        self.pump(desk)
+    }
+
+    fn connected(&mut self, attempt: Attempt, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let Some(socket) = &self.socket else { return Ok(()) };
+        match socket.peer_addr() {
+            // Without a listener, a socket whose own port happens to be the target connects to itself.
+            Ok(peer) if socket.local_addr().is_ok_and(|own| own == peer) => {
+                return self.refused(attempt, ErrorKind::ConnectionRefused.into());
+            }
+            Ok(_) => {}
+            Err(_) => match socket.take_error() {
+                Ok(None) => return Ok(()),
+                Ok(Some(error)) | Err(error) => return self.refused(attempt, error),
+            },
+        }
+        socket.set_nodelay(true).map_err(|error| self.dialogue.standing().broke(&error))?;
+        self.heard_ns = desk.tick();
+        self.state = State::Open;
+        desk.opening -= 1;
+        desk.opened += 1;
+        desk.opened_ns = self.heard_ns;
+        self.flush(desk)
+    }
+
+    /// One more of its requests is due.
+    pub(super) fn due(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        self.due += 1;
+        self.pump(desk)
+    }
+
+    /// Begins what may begin now.
+    pub(super) fn pump(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        if !desk.sending {
+            return Ok(());
+        }
+        match (self.role, &self.state) {
+            (Role::Active, State::Open) => {
+                while self.dialogue.under_way() < desk.load.depth && self.may_begin(desk) {
+                    self.begin(desk);
+                }
+                self.flush(desk)
+            }
+            (Role::Churn, State::Closed) if self.may_begin(desk) => {
+                self.begin(desk);
+                self.open(desk)
+            }
+            (Role::Slow { .. }, State::Open) => {
+                while self.dialogue.is_sent() {
+                    self.dialogue.ask(Request {
+                        size: SLOW_REQUEST_BYTES,
+                        rounds: None,
+                        due_ns: 0,
+                        sent_ns: 0,
+                    });
+                    self.flush(desk)?;
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn may_begin(&self, desk: &Desk<'_>) -> bool {
+        desk.schedule.is_none() || self.begun < self.due
+    }
+
+    fn begin(&mut self, desk: &mut Desk<'_>) {
+        let now_ns = desk.tick();
+        let due_ns =
+            desk.schedule.as_ref().map_or(now_ns, |schedule| schedule.due_ns(self.number, self.begun));
+        let free_ns = due_ns.max(self.full_ns);
+        if now_ns.saturating_sub(free_ns) > LATE_NS && desk.orders.measures(now_ns) {
+            desk.record.late += 1;
+        }
+        self.begun += 1;
+        if self.dialogue.under_way() == 0 {
+            self.heard_ns = now_ns;
+        }
+        self.dialogue.ask(desk.draw.request(due_ns, now_ns));
+    }
+
+    /// Sends what is not sent.
+    fn flush(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let (State::Open, Some(socket)) = (&self.state, &mut self.socket) else { return Ok(()) };
+        while !self.dialogue.is_sent() {
+            match socket.write(self.dialogue.outgoing(desk.pattern, &mut desk.scratch)) {
+                Ok(len) => {
+                    self.dialogue.sent(len);
+                    if desk.orders.measures(desk.now_ns) {
+                        desk.record.bytes_sent += len as u64;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(self.dialogue.standing().broke(&error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Receives what is there, for `to_end` the end of the stream included.
+    fn receive(&mut self, to_end: bool, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        if matches!(self.role, Role::Slow { .. }) {
+            return Ok(());
+        }
+        let whole = desk.receive.len();
+        loop {
+            match self.read(whole, desk)? {
+                Some(len) if len == whole || to_end || !SHORT_READ_IS_ALL => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// A slow reader's moment: reads as much as its rate allows by now, or in the end all that is there.
+    pub(super) fn read_slowly(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let (Role::Slow { bytes_per_s }, Some(started_ns)) = (self.role, desk.orders.started_ns()) else {
+            return Ok(());
+        };
+        loop {
+            let now_ns = desk.tick();
+            let allowed = (now_ns.saturating_sub(started_ns)) as f64 / 1e9 * bytes_per_s as f64;
+            let left = match desk.sending {
+                true => (allowed as u64).saturating_sub(self.dialogue.standing().received),
+                false => u64::MAX,
+            };
+            if left == 0 {
+                // It is this side that waits.
+                self.heard_ns = now_ns;
+                return Ok(());
+            }
+            let len = usize::try_from(left).unwrap_or(usize::MAX).min(desk.receive.len());
+            if self.read(len, desk)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Receives once. `None`: nothing is there, or nothing will be.
+    fn read(&mut self, len: usize, desk: &mut Desk<'_>) -> Result<Option<usize>, LoadError> {
+        let (State::Open | State::Ending, Some(socket)) = (&self.state, &mut self.socket) else {
+            return Ok(None);
+        };
+        match socket.read(&mut desk.receive[..len]) {
+            Ok(0) => self.stream_ended(desk).map(|()| None),
+            Ok(len) => self.take(len, desk).map(|()| Some(len)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Some(0)),
+            Err(error) => Err(self.dialogue.standing().broke(&error)),
+        }
+    }
+
+    fn take(&mut self, len: usize, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let now_ns = desk.tick();
+        let measured = desk.orders.measures(now_ns);
+        self.heard_ns = now_ns;
+        if self.dialogue.under_way() >= desk.load.depth {
+            self.full_ns = now_ns;
+        }
+        if measured {
+            desk.record.bytes_received += len as u64;
+        }
+        let Connection { role, dialogue, answered, .. } = self;
+        dialogue.take(&desk.receive[..len], desk.pattern, |request| match role {
+            Role::Active if measured => desk.record.answered(request, now_ns),
+            Role::Churn => *answered = Some(*request),
+            _ => {}
+        })?;
+        if self.answered.is_some() && matches!(self.state, State::Open) {
+            self.end(desk)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the own half. The server is to end its own then.
+    ///
+    /// This is also how churn closes, and not by a reset, which would spare it the wait of a minute for its port: an
+    /// ordinary client's end is what servers are built for, and Linux takes such a port again after a second.
+    pub(super) fn end(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        if let (State::Open, Some(socket)) = (&self.state, &self.socket) {
+            self.heard_ns = desk.tick();
+            self.state = State::Ending;
+            socket.shutdown(Shutdown::Write).map_err(|error| self.dialogue.standing().broke(&error))?;
+        }
+        Ok(())
+    }
+
+    fn stream_ended(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        if !matches!(self.state, State::Ending) || self.dialogue.under_way() > 0 {
+            return Err(self.dialogue.standing().closed());
+        }
+        self.socket = None;
+        self.state = State::Closed;
+        let now_ns = desk.tick();
+        if let Some(request) = self.answered.take() {
+            self.full_ns = now_ns;
+            if desk.orders.measures(now_ns) {
+                desk.record.answered(&request, now_ns);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks after what no event tells: attempts that are to be repeated, and a patience that is at its end.
+    pub(super) fn sweep(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        let patience = desk.load.patience;
+        let patience_ns = patience.as_nanos() as u64;
+        let standing = self.dialogue.standing();
+        let silent = desk.now_ns.saturating_sub(self.heard_ns) > patience_ns;
+        let (attempt, wait_ns, error) = match &self.state {
+            State::Open if silent && self.dialogue.under_way() > 0 => return Err(standing.silence(patience)),
+            State::Ending if silent => return Err(standing.not_ended(patience)),
+            State::Open | State::Ending | State::Closed => return Ok(()),
+            // A queue that is full loses what asks for entry, and the system asks again seldom: do it ourselves.
+            State::Connecting(attempt) => (*attempt, patience_ns / 4, None),
+            State::Pausing(attempt, error) => (*attempt, 0, Some(error)),
+        };
+        // As long as others get in, the server is alive.
+        let last_ns = attempt.first_ns.max(desk.opened_ns);
+        if desk.now_ns.saturating_sub(last_ns) > patience_ns {
+            return Err(standing.not_opened(patience, error));
+        }
+        if desk.now_ns >= attempt.this_ns + wait_ns {
+            self.socket = None;
+            return self.attempt(attempt.first_ns, desk);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        match self.role {
+            Role::Churn => self.is_closed(),
+            _ => self.dialogue.under_way() == 0,
+        }
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Requests due within the measured time that were not begun.
+    pub(super) fn unsent(&self, desk: &Desk<'_>) -> u64 {
+        let Some(schedule) =
+            desk.schedule.as_ref().filter(|_| matches!(self.role, Role::Active | Role::Churn))
+        else {
+            return 0;
+        };
+        let [before, within] = [desk.orders.began_ns(), desk.orders.ended_ns()]
+            .map(|moment_ns| schedule.rounds_before(self.number, moment_ns));
+        within.saturating_sub(self.begun.max(before))
+    }
+}
