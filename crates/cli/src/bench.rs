@@ -9,6 +9,8 @@
 
 pub(crate) mod arguments;
 mod files;
+#[cfg(test)]
+mod fixture;
 pub(crate) mod gate;
 mod load;
 mod machine;
@@ -77,7 +79,7 @@ fn measure(plan: &Plan, stop: &Stop, report: &mut Report) -> Result<(), Failure>
     for step in steps {
         progress.begins(step, plan);
         let variant = &plan.variants[step.variant];
-        let made = run::run(variant, &plan.load(step), step.order, stop)?;
+        let made = run::run(variant, &plan.load(step), step, stop)?;
         progress.ended(&made.run);
         let subject = &mut report.subjects[step.variant];
         subject.threads = subject.threads.or(made.threads);

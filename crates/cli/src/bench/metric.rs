@@ -27,6 +27,17 @@ pub(crate) enum Metric {
     BytesPerConnection,
 }
 
+/// What a metric counts, and so its unit.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Quantity {
+    /// A second.
+    Rate,
+    /// Microseconds.
+    Time,
+    Bytes,
+    Count,
+}
+
 impl Metric {
     pub(crate) const ALL: [Metric; 16] = [
         Metric::RequestsPerS,
@@ -46,6 +57,55 @@ impl Metric {
         Metric::MemoryBytes,
         Metric::BytesPerConnection,
     ];
+
+    /// Those by which subjects are ranked.
+    pub(crate) const RANKING: [Metric; 3] = [Metric::RequestsPerS, Metric::P99Us, Metric::CpuUs];
+
+    /// Its name in JSON, CSV and conditions.
+    pub(crate) fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Its name for people, in the singular of a request where it is a share of one.
+    pub(crate) fn label(self) -> &'static str {
+        self.row().1
+    }
+
+    /// The shorter names that a condition may use.
+    pub(crate) fn short_names(self) -> &'static [&'static str] {
+        self.row().2
+    }
+
+    /// What it counts.
+    pub(crate) fn quantity(self) -> Quantity {
+        self.row().3
+    }
+
+    #[rustfmt::skip]
+    fn row(self) -> (&'static str, &'static str, &'static [&'static str], Quantity) {
+        use Quantity::{Bytes, Count, Rate, Time};
+        match self {
+            Metric::RequestsPerS => ("requests_per_s", "requests/s", &["rate", "rps", "requests/s"], Rate),
+            Metric::P50Us => ("p50_us", "p50", &["p50", "median"], Time),
+            Metric::P90Us => ("p90_us", "p90", &["p90"], Time),
+            Metric::P99Us => ("p99_us", "p99", &["p99"], Time),
+            Metric::P999Us => ("p99.9_us", "p99.9", &["p99.9", "p999", "p999_us"], Time),
+            Metric::MaxUs => ("max_us", "max", &["max"], Time),
+            Metric::RawP99Us => ("raw_p99_us", "raw p99", &["raw_p99"], Time),
+            Metric::CpuUs => ("cpu_us", "CPU a request", &["cpu"], Time),
+            Metric::CpuUserUs => ("cpu_user_us", "user CPU a request", &["cpu_user", "user"], Time),
+            Metric::CpuSystemUs => ("cpu_system_us", "system CPU a request", &["cpu_system", "system"], Time),
+            Metric::SystemCalls => ("system_calls", "system calls a request", &["calls", "syscalls"], Count),
+            Metric::SwitchesVoluntary =>
+                ("switches_voluntary", "voluntary switches per 1,000 requests", &["voluntary"], Count),
+            Metric::SwitchesInvoluntary =>
+                ("switches_involuntary", "involuntary switches per 1,000 requests", &["involuntary"], Count),
+            Metric::Threads => ("threads", "threads", &[], Count),
+            Metric::MemoryBytes => ("memory_bytes", "memory", &["memory", "rss"], Bytes),
+            Metric::BytesPerConnection =>
+                ("bytes_per_connection", "memory a connection", &["memory_per_connection"], Bytes),
+        }
+    }
 
     /// Whether more is better.
     pub(crate) fn more_is_better(self) -> bool {
@@ -78,5 +138,24 @@ impl Metric {
                 (connections > 0).then(|| grown as f64 / connections as f64)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_in_json_and_no_two_are_alike() {
+        let mut names = Vec::new();
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_string(&metric).unwrap(), format!("\"{}\"", metric.name()));
+            names.push(metric.name());
+            names.extend(metric.short_names());
+        }
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
     }
 }

@@ -112,6 +112,8 @@ pub(crate) struct Cell {
 pub(crate) struct Run {
     /// Its number in the order of the whole bench, from 0.
     pub(crate) order: usize,
+    /// Its round, from 0: subjects are compared within a round.
+    pub(crate) round: usize,
     /// How long it was measured.
     pub(crate) seconds: f64,
     /// Answered within that time.

@@ -1,7 +1,7 @@
 //! One run: a server, the load on it, and both read at the load's moments.
 
 use super::load::{self, Load, LoadError, Measured, Moments};
-use super::plan::{From, Variant};
+use super::plan::{From, Step, Variant};
 use super::report::{Run, Server};
 use super::server::Running;
 use super::stop::Stop;
@@ -23,13 +23,13 @@ pub(crate) struct Made {
 ///
 /// # Errors
 /// The server does not start, or does wrong; the generator cannot; or it was stopped.
-pub(crate) fn run(variant: &Variant, load: &Load, order: usize, stop: &Stop) -> Result<Made, Failure> {
+pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Result<Made, Failure> {
     let name = &variant.subject.name;
     match &variant.from {
         From::Target(address) => {
             let measured =
                 put(*address, load, stop, &mut Nobody).map_err(|error| failure(name, load, error, ""))?;
-            Ok(Made { run: run_of(order, measured, None), threads: None, backend: None })
+            Ok(Made { run: run_of(step, measured, None), threads: None, backend: None })
         }
         From::Process(start) => {
             let running = Running::start(start, STARTED_WITHIN).map_err(|error| match stop.is_set() {
@@ -44,7 +44,7 @@ pub(crate) fn run(variant: &Variant, load: &Load, order: usize, stop: &Stop) -> 
             let (took, errors) = watched.finish();
             let measured = measured.map_err(|error| failure(name, load, error, &errors))?;
             let threads = threads.and_then(|threads| threads.parse().ok());
-            Ok(Made { run: run_of(order, measured, took), threads, backend })
+            Ok(Made { run: run_of(step, measured, took), threads, backend })
         }
     }
 }
@@ -104,9 +104,10 @@ impl Moments for Nobody {
     fn ended(&mut self) {}
 }
 
-fn run_of(order: usize, measured: Measured, server: Option<Server>) -> Run {
+fn run_of(step: Step, measured: Measured, server: Option<Server>) -> Run {
     Run {
-        order,
+        order: step.order,
+        round: step.round,
         seconds: measured.seconds,
         requests: measured.requests,
         bytes_sent: measured.bytes_sent,
