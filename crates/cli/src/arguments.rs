@@ -3,7 +3,7 @@
 
 use crate::bench::arguments::{Bench, Models};
 use crate::units::{self, Timeout};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, value_parser};
 use doorbell::Model;
 use doorbell_winsock::startup::BackendChoice;
@@ -110,6 +110,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "TIME", env = "DOORBELL_GRACE", default_value = "10s", value_parser = units::duration)]
     pub(crate) grace: Duration,
 
+    /// Stop at once when standard input ends: for a parent that must not leave a server behind
+    #[arg(long, env = "DOORBELL_UNTIL_EOF", value_parser = BoolishValueParser::new())]
+    pub(crate) until_eof: bool,
+
     /// A TOML file of settings, named as the flags are; flags and the environment outrank it
     #[arg(long, value_name = "FILE", env = "DOORBELL_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -186,7 +190,8 @@ Output:
 Signals:
   SIGINT (Ctrl-C), SIGTERM and Ctrl-Break stop accepting, answer what was received and end
   within --grace, with exit code 0. A second one cuts every connection off at once, with
-  exit code 0 too: it is what was asked for.";
+  exit code 0 too: it is what was asked for. So does, with --until-eof, the end of standard
+  input, which comes when whoever holds its other end closes it or is gone.";
 
 const SERVE_EXAMPLES: &str = "\
 Examples:

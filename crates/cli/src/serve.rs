@@ -7,13 +7,14 @@ use doorbell::{Builder, Running, Server, ServerEvent, ServerHandle};
 use doorbell_service::{Burn, Chargen, Discard, Echo};
 use doorbell_winsock::host::{self, Signal, Signals};
 use doorbell_winsock::startup::{choose_backend, fallback};
+use std::io;
 use std::process;
 use std::thread;
 use std::time::Duration;
 use tracing::{debug, error, info, warn};
 
-/// How long a second signal waits for the server's threads. Cutting connections off takes no time, but a handler that
-/// computes cannot be interrupted: whoever asks twice does not want to wait for it.
+/// How long a stop at once waits for the server's threads. Cutting connections off takes no time, but a handler that
+/// computes cannot be interrupted: whoever asks for it does not want to wait for that.
 const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop.
@@ -32,6 +33,10 @@ pub(crate) fn serve(options: &Serve) -> Result<(), Failure> {
     let running = builder(options).on_event(log).start()?;
     print(first_lines(&running))?;
     let handle = running.handle();
+    if options.until_eof {
+        let handle = handle.clone();
+        thread::spawn(move || stop_on_eof(&handle));
+    }
     thread::spawn(move || stop_on_signals(&signals, &handle));
     let figures = running.wait()?;
     info!("ended: {} connections were accepted", figures.accepted);
@@ -96,6 +101,18 @@ fn stop_on_signals(signals: &Signals, handle: &ServerHandle) {
     handle.stop();
     let second = signals.wait();
     warn!("{} received again: stopping at once", name(second));
+    stop_at_once(handle);
+}
+
+fn stop_on_eof(handle: &ServerHandle) {
+    match io::copy(&mut io::stdin(), &mut io::sink()) {
+        Ok(_) => info!("standard input has ended: stopping at once"),
+        Err(error) => warn!("standard input cannot be read ({error}): stopping at once"),
+    }
+    stop_at_once(handle);
+}
+
+fn stop_at_once(handle: &ServerHandle) -> ! {
     handle.stop_now();
     thread::sleep(AT_ONCE);
     process::exit(0);

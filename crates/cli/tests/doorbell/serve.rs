@@ -4,7 +4,8 @@ use crate::support::{SEVEN, Served, address_in, connect, doorbell, eventually, f
 use doorbell_winsock::Backend;
 use doorbell_winsock::startup::backend;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
 
 /// What the first line must say of the backend, which this process settles as the command does.
 fn backend_of(model: &str) -> &'static str {
@@ -172,4 +173,71 @@ fn logs_go_to_standard_error_and_can_be_silenced() {
     assert_eq!(read(&mut client, 9), b"ding dong");
     eventually(|| (!noisy.log().is_empty()).then_some(()));
     assert_eq!(silent.log(), "");
+}
+
+#[test]
+fn until_eof_it_serves_and_then_ends_at_once_with_0() {
+    for model in SEVEN {
+        // A peer that never reads and an hour of grace: only a stop at once ends this.
+        let flags = ["serve", "chargen", "--model", model, "--listen", "127.0.0.1:0", "--grace", "1h"];
+        let mut command = doorbell(&flags);
+        command.arg("--until-eof");
+        let mut served = Served::spawn_with(command, Stdio::piped());
+        let mut client = served.connect();
+        read(&mut client, 74);
+        assert!(served.child.try_wait().unwrap().is_none(), "{model} ends before its input does");
+        drop(served.child.stdin.take());
+        assert_eq!(served.end().code(), Some(0), "{model}: {}", served.log());
+        assert!(served.log().contains("standard input has ended"), "{}", served.log());
+    }
+}
+
+#[test]
+fn until_eof_may_come_from_the_environment_and_without_it_input_is_nothing_to_it() {
+    for (value, ends) in [("1", true), ("false", false)] {
+        let mut command = doorbell(&["serve", "echo", "--listen", "127.0.0.1:0"]);
+        command.env("DOORBELL_UNTIL_EOF", value);
+        // Its input has ended before it begins.
+        let mut served = Served::spawn(command);
+        let address = served.address();
+        if ends {
+            assert_eq!(served.end().code(), Some(0));
+        } else {
+            let mut client = connect(address);
+            client.write_all(b"ding dong").unwrap();
+            assert_eq!(read(&mut client, 9), b"ding dong");
+            assert!(!served.log().contains("standard input"), "{}", served.log());
+        }
+    }
+}
+
+/// Set in the parent of `a_parent_that_is_killed_leaves_no_server_behind`.
+const A_PARENT: &str = "HOST_OF_A_SERVER";
+
+#[test]
+fn a_parent_that_is_killed_leaves_no_server_behind() {
+    let mut parent = Command::new(std::env::current_exe().unwrap());
+    parent.args(["--exact", "serve::what_the_parent_does", "--nocapture"]).env(A_PARENT, "1");
+    let mut parent = Served::spawn_with(parent, Stdio::piped());
+    let line = std::iter::repeat_with(|| parent.line()).find(|line| line.contains("listening on")).unwrap();
+    let address = address_in(&line[line.find("listening").unwrap()..]);
+    let mut client = connect(address);
+    client.write_all(b"ding dong").unwrap();
+    assert_eq!(read(&mut client, 9), b"ding dong");
+    parent.child.kill().unwrap();
+    parent.child.wait().unwrap();
+    assert!(matches!(client.read(&mut [0; 16]), Ok(0) | Err(_)), "nothing more is said");
+    eventually(|| TcpStream::connect(address).err());
+}
+
+/// Nothing, unless it is the parent of the test above: then it starts a server and waits to be killed.
+#[test]
+fn what_the_parent_does() {
+    if std::env::var_os(A_PARENT).is_some() {
+        let mut command = doorbell(&["serve", "echo", "--listen", "127.0.0.1:0", "--until-eof"]);
+        let mut server = command.stdin(Stdio::piped()).spawn().unwrap();
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+        server.kill().unwrap();
+        server.wait().unwrap();
+    }
 }

@@ -87,9 +87,14 @@ impl Served {
 
     /// Starts whatever the command says.
     #[track_caller]
-    pub(crate) fn spawn(mut command: Command) -> Served {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pub(crate) fn spawn(command: Command) -> Served {
+        Served::spawn_with(command, Stdio::null())
+    }
+
+    /// Starts whatever the command says, with this standard input.
+    #[track_caller]
+    pub(crate) fn spawn_with(mut command: Command, input: Stdio) -> Served {
+        let mut child = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (told, lines) = channel();
         let out = BufReader::new(child.stdout.take().unwrap());
         thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| told.send(line)));
