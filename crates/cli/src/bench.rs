@@ -23,6 +23,7 @@ mod run;
 mod server;
 mod statistics;
 mod stop;
+mod verdicts;
 mod warnings;
 
 use crate::failure::Failure;

@@ -76,6 +76,17 @@ pub(crate) fn interrupted() -> Report {
     summed_up(report)
 }
 
+/// One of each, for what must hold for all.
+pub(crate) fn each_kind() -> Vec<Report> {
+    vec![
+        report(&MODELS, &[1, 64, 1000], 5),
+        report(&["select"], &[64], 1),
+        open_loop(&["select", "completion-port"], &[64], 5),
+        target(),
+        interrupted(),
+    ]
+}
+
 /// With everything that is made of the runs.
 pub(crate) fn summed_up(mut report: Report) -> Report {
     for cell in &mut report.cells {

@@ -1,5 +1,9 @@
 //! The report, for each reader.
 
+mod csv;
+pub(crate) mod figures;
+mod json;
+
 use super::report::Report;
 
 /// The table at the end, for a terminal `columns` wide or for a pipe (`None`), with its comparisons and warnings. May hold
@@ -11,14 +15,12 @@ pub(crate) fn table(report: &Report, columns: Option<u16>) -> String {
 
 /// `--json`.
 pub(crate) fn json(report: &Report) -> String {
-    let _ = report;
-    String::new()
+    json::json(report)
 }
 
 /// `--csv`: a line a run.
 pub(crate) fn csv(report: &Report) -> String {
-    let _ = report;
-    String::new()
+    csv::csv(report)
 }
 
 /// `--markdown`.
