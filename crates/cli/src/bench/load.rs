@@ -14,8 +14,6 @@ mod schedule;
 mod worker;
 
 #[cfg(test)]
-mod servers;
-#[cfg(test)]
 mod tests;
 
 use super::report::{Generator, Latency};

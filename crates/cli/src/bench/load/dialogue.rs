@@ -167,3 +167,88 @@ impl Dialogue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(size: usize, rounds: Option<u32>) -> Request {
+        Request { size, rounds, due_ns: 0, sent_ns: 0 }
+    }
+
+    /// All that a dialogue has to send, taken in steps of `step`.
+    fn send(dialogue: &mut Dialogue, pattern: &Pattern, step: usize) -> Vec<u8> {
+        let (mut all, mut scratch) = (Vec::new(), Vec::new());
+        while !dialogue.is_sent() {
+            let piece = dialogue.outgoing(pattern, &mut scratch);
+            let len = piece.len().min(step);
+            all.extend_from_slice(&piece[..len]);
+            dialogue.sent(len);
+        }
+        all
+    }
+
+    fn fault(result: Result<(), LoadError>) -> String {
+        result.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_sent_is_right_however_it_is_cut() {
+        let pattern = Pattern::new();
+        for (rounds, step) in
+            [(None, 1), (None, 999), (None, usize::MAX), (Some(7), 3), (Some(7), usize::MAX)]
+        {
+            let mut dialogue = Dialogue::new(5);
+            let sizes = [9, 64, 70_000, 10, 9, 200_000];
+            sizes.iter().for_each(|size| dialogue.ask(request(*size, rounds)));
+            let sent = send(&mut dialogue, &pattern, step);
+            assert_eq!(sent.len(), sizes.iter().sum::<usize>());
+            let mut answered = Vec::new();
+            for piece in sent.chunks(step.min(777)) {
+                dialogue.take(piece, &pattern, |request| answered.push(request.size)).unwrap();
+            }
+            assert_eq!(answered, sizes);
+            assert_eq!(dialogue.under_way(), 0);
+        }
+    }
+
+    #[test]
+    fn a_head_says_what_it_asks_for() {
+        let (pattern, mut dialogue) = (Pattern::new(), Dialogue::new(0));
+        dialogue.ask(request(9, Some(0)));
+        dialogue.ask(request(20, Some(300)));
+        let sent = send(&mut dialogue, &pattern, usize::MAX);
+        assert_eq!(sent[..8], burn_head(1, 0));
+        assert_eq!(sent[9..17], burn_head(12, 300));
+        // A wrong byte within a head.
+        let mut came = sent.clone();
+        came[12] ^= 1;
+        let fault = fault(dialogue.take(&came, &pattern, |_| {}));
+        assert!(fault.contains("byte 12 of its answers (byte 3 of the answer to request 1)"), "{fault}");
+    }
+
+    #[test]
+    fn another_connections_answer_or_another_order_is_a_fault() {
+        let pattern = Pattern::new();
+        let [mut own, mut other] = [1, 2].map(Dialogue::new);
+        (0..2).for_each(|_| own.ask(request(64, None)));
+        other.ask(request(64, None));
+        let sent = send(&mut own, &pattern, usize::MAX);
+        let swapped = [&sent[64..], &sent[..64]].concat();
+        let fault_of_order = fault(own.take(&swapped, &pattern, |_| {}));
+        assert!(fault_of_order.contains("as if 64 bytes before it were missing"), "{fault_of_order}");
+        send(&mut other, &pattern, usize::MAX);
+        let fault = fault(other.take(&sent[..64], &pattern, |_| {}));
+        assert!(fault.starts_with("connection 2, byte 0 of its answers"), "{fault}");
+    }
+
+    #[test]
+    fn bytes_that_were_not_sent_are_a_fault() {
+        let (pattern, mut dialogue) = (Pattern::new(), Dialogue::new(0));
+        dialogue.ask(request(8, None));
+        let sent = dialogue.outgoing(&pattern, &mut Vec::new()).to_vec();
+        dialogue.sent(5);
+        let fault = fault(dialogue.take(&sent, &pattern, |_| {}));
+        assert!(fault.contains("byte 5 of its answers") && fault.contains("came 3 bytes more"), "{fault}");
+    }
+}

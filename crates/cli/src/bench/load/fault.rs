@@ -49,10 +49,10 @@ impl Standing {
         let ahead = (came.len() >= CERTAIN).then(|| pattern.distance(place, came))??;
         let back = Place::round() - ahead;
         if ahead <= self.awaited {
-            Some(format!("; as if {} were missing before it", bytes(ahead)))
+            Some(format!("; as if {} before it were missing", bytes(ahead)))
         } else {
             (back as u64 <= self.received)
-                .then(|| format!("; as if the {} before it came twice", bytes(back)))
+                .then(|| format!("; as if {} before it had come twice", bytes(back)))
         }
     }
 
