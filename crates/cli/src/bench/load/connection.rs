@@ -281,11 +281,16 @@ impl Connection {
         let (State::Open | State::Ending, Some(socket)) = (&self.state, &mut self.socket) else {
             return Ok(None);
         };
-        match socket.read(&mut desk.receive[..len]) {
+        let came = loop {
+            match socket.read(&mut desk.receive[..len]) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                came => break came,
+            }
+        };
+        match came {
             Ok(0) => self.stream_ended(desk).map(|()| None),
             Ok(len) => self.take(len, desk).map(|()| Some(len)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Some(0)),
             Err(error) => Err(self.dialogue.standing().broke(&error)),
         }
     }

@@ -8,6 +8,7 @@ use super::pattern::{PIECE_MAX, Pattern};
 use super::record::Record;
 use super::schedule::Schedule;
 use super::{Kind, Load, LoadError};
+use doorbell_winsock::host;
 use mio::{Events, Poll};
 use std::io;
 use std::net::SocketAddr;
@@ -89,8 +90,9 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Carries a run out.
+    /// Carries a run out, on the thread that calls it.
     pub(super) fn work(mut self) -> Result<Record, LoadError> {
+        self.pin()?;
         if self.desk.load.kind != Kind::Churn {
             self.open()?;
         }
@@ -111,6 +113,19 @@ impl<'a> Worker<'a> {
             self.connections.iter().map(|connection| connection.unsent(&self.desk)).sum();
         self.drain()?;
         Ok(self.desk.record)
+    }
+
+    /// Keeps this thread to one of the generator's processors.
+    fn pin(&self) -> Result<(), LoadError> {
+        let processors = self.desk.load.processors.as_deref().unwrap_or_default();
+        let Some(processor) = processors.get(self.part.thread % processors.len().max(1)) else {
+            return Ok(());
+        };
+        host::pin_current_thread(&[*processor]).map_err(|error| {
+            LoadError::Generator(format!(
+                "the load generator cannot keep to processor {processor}; --pin none leaves it free: {error}"
+            ))
+        })
     }
 
     fn open(&mut self) -> Result<(), LoadError> {
