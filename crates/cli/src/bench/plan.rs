@@ -172,7 +172,7 @@ fn kind(options: &Bench) -> Result<Kind, Failure> {
 /// Half the processors for the servers, half for the generator, so that neither takes the other's; the generator gets the
 /// odd one.
 fn sides(options: &Bench) -> Sides {
-    let processors: Vec<usize> = (0..host::processors()).collect();
+    let processors = host::processors_allowed();
     let half = processors.len() / 2;
     let (servers, generator) = processors.split_at(half);
     let apart = options.pin == Pin::Auto && options.target.is_none() && half > 0;

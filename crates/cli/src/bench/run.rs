@@ -76,7 +76,7 @@ impl Moments for Watched {
     }
 
     fn ended(&mut self) {
-        self.took = Some(self.running.end());
+        self.took = self.running.end();
     }
 }
 
