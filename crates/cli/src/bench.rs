@@ -8,6 +8,7 @@
 //! 6. Thresholds are looked at last, so that what crossed one is on paper.
 
 pub(crate) mod arguments;
+mod baseline;
 mod files;
 #[cfg(test)]
 mod fixture;

@@ -1,16 +1,19 @@
 //! The report, for each reader.
 
+mod columns;
 mod csv;
 pub(crate) mod figures;
 mod json;
+mod markdown;
+mod phrases;
+mod table;
 
 use super::report::Report;
 
 /// The table at the end, for a terminal `columns` wide or for a pipe (`None`), with its comparisons and warnings. May hold
 /// escape sequences; `output::print_styled` leaves them out where they are not wanted.
 pub(crate) fn table(report: &Report, columns: Option<u16>) -> String {
-    let _ = (report, columns);
-    String::new()
+    table::table(report, columns)
 }
 
 /// `--json`.
@@ -25,8 +28,7 @@ pub(crate) fn csv(report: &Report) -> String {
 
 /// `--markdown`.
 pub(crate) fn markdown(report: &Report) -> String {
-    let _ = report;
-    String::new()
+    markdown::markdown(report)
 }
 
 /// `--html`: one page that needs nothing else.
@@ -37,6 +39,5 @@ pub(crate) fn html(report: &Report) -> String {
 
 /// What has changed since the baseline: old, new, and the ratio, a line a cell and metric.
 pub(crate) fn changes(report: &Report, baseline: &Report) -> String {
-    let _ = (report, baseline);
-    String::new()
+    table::changes(report, baseline)
 }
