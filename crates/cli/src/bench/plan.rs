@@ -206,6 +206,9 @@ fn servers(options: &Bench, program: &Path, threads: usize, sides: &Sides) -> Re
         };
         variants.push(Variant { subject, from: From::Process(start) });
     }
+    if variants.is_empty() {
+        return Err(Failure::Usage("--models none leaves nothing to measure: give a --server".into()));
+    }
     let names = variants.iter().map(|variant| &variant.subject.name);
     match first_twin(names) {
         Some(twin) => {

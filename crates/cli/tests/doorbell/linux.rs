@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -187,4 +188,56 @@ fn the_soft_limit_of_descriptors_is_raised() {
     let [soft, hard] = open.split_whitespace().take(2).collect::<Vec<_>>()[..] else { panic!("{open}") };
     assert_eq!(soft, hard);
     assert_ne!(soft, "64");
+}
+
+/// The processes whose parent this one is.
+fn children(of: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+fn is_there(process: u32) -> bool {
+    fs::exists(format!("/proc/{process}")).unwrap()
+}
+
+/// A bench that would take an hour, once it has a server, and that server.
+fn long_bench(more: &[&str]) -> (Served, u32) {
+    let flags =
+        ["bench", "--models", "select,blocking", "--conns", "4", "--warm-up", "10ms", "--runs", "1000"];
+    let served = Served::spawn(doorbell(&[&flags, more].concat()));
+    let server = eventually(|| children(served.child.id()).first().copied());
+    (served, server)
+}
+
+#[test]
+fn a_bench_that_is_broken_off_prints_what_it_has_and_leaves_no_server() {
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-broken-off.json");
+    let (mut served, first) = long_bench(&["--duration", "200ms", "--json", file.to_str().unwrap()]);
+    // A second server: the first one's run is complete.
+    let second = eventually(|| children(served.child.id()).into_iter().find(|&id| id != first));
+    signal(&served, Signal::INT);
+    assert_eq!(served.end().code(), Some(130), "{}", served.log());
+    assert!(served.log().contains("interrupted"), "{}", served.log());
+    while !served.line().contains("select") {}
+    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+    assert_eq!(report["interrupted"], true);
+    assert!(report["cells"][0]["runs"][0]["requests"].as_u64().unwrap() > 0);
+    assert!(![first, second].into_iter().any(is_there), "a server is left");
+}
+
+#[test]
+fn a_bench_that_is_killed_leaves_no_server() {
+    let (mut served, server) = long_bench(&["--duration", "1h"]);
+    signal(&served, Signal::KILL);
+    served.end();
+    eventually(|| (!is_there(server)).then_some(()));
+}
+
+#[test]
+fn a_bench_whose_server_never_listens_is_broken_off_too() {
+    let mut served = Served::spawn(doorbell(&["bench", "--models", "none", "--server", "mute=sleep 3600"]));
+    let server = eventually(|| children(served.child.id()).first().copied());
+    signal(&served, Signal::INT);
+    assert_eq!(served.end().code(), Some(130), "{}", served.log());
+    assert!(!is_there(server), "it is left");
 }
