@@ -5,6 +5,7 @@ use doorbell_winsock::host::{self, OtherFigures, OtherProcess};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -44,16 +45,17 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it and waits for its line `listening on ADDR:PORT …`, or any other line with an address in it.
+    /// Starts it and waits for its line `listening on ADDR:PORT …`, or any other line with an address in it; no longer once
+    /// `stop` is set.
     ///
     /// # Errors
     /// It cannot be started, ends before the line, or does not write it in time: with what it wrote.
-    pub(crate) fn start(start: &Start, patience: Duration) -> Result<Running, String> {
+    pub(crate) fn start(start: &Start, patience: Duration, stop: &AtomicBool) -> Result<Running, String> {
         let name = start.command.join(" ");
         let (mut process, lines) =
             Process::start(start).map_err(|error| format!("cannot start '{name}': {error}"))?;
         let other = OtherProcess::new(process.child.id()).ok();
-        match process.first_line(&lines, patience) {
+        match process.first_line(&lines, patience, stop) {
             Ok((address, said)) => Ok(Running { address, said, process, other, begun: None }),
             Err(what) => {
                 process.stop();
@@ -115,7 +117,14 @@ impl Process {
         let (program, arguments) = start.command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         // Its standard input stays open as long as we live: the end of it is how a server learns that we are gone.
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(arguments);
+        // What is set for servers here would be one more variable: the flags say it all.
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DOORBELL_"))
+        {
+            command.env_remove(name);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = match &start.processors {
             Some(processors) => host::spawn_pinned(&mut command, processors)?,
             None => command.spawn()?,
@@ -134,9 +143,10 @@ impl Process {
         &mut self,
         lines: &Receiver<String>,
         patience: Duration,
+        stop: &AtomicBool,
     ) -> Result<(SocketAddr, Vec<(String, String)>), String> {
         let deadline = Instant::now() + patience;
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && !stop.load(Ordering::Relaxed) {
             match lines.recv_timeout(LOOK_EVERY) {
                 Ok(line) => {
                     if let Some(found) = address_in(&line) {
@@ -268,13 +278,13 @@ mod tests {
     #[test]
     fn a_program_that_does_not_exist_is_named() {
         let start = Start { command: vec!["no-such-program".into(), "--flag".into()], processors: None };
-        let error = Running::start(&start, SOON).unwrap_err();
+        let error = Running::start(&start, SOON, &AtomicBool::new(false)).unwrap_err();
         assert!(error.starts_with("cannot start 'no-such-program --flag': "), "{error}");
     }
 
     #[test]
     fn one_that_ends_at_once_is_told_with_its_code_and_its_words() {
-        let error = Running::start(&child("fails"), SOON).unwrap_err();
+        let error = Running::start(&child("fails"), SOON, &AtomicBool::new(false)).unwrap_err();
         for part in ["what_a_child_does", "ended (exit", ": 3)", "no room here"] {
             assert!(error.contains(part), "'{part}' is missing in: {error}");
         }
@@ -282,7 +292,8 @@ mod tests {
 
     #[test]
     fn one_that_does_not_say_where_it_listens_is_told_with_its_words() {
-        let error = Running::start(&child("mute"), Duration::from_secs(2)).unwrap_err();
+        let error =
+            Running::start(&child("mute"), Duration::from_secs(2), &AtomicBool::new(false)).unwrap_err();
         for part in ["what_a_child_does", "within 2s", "still thinking"] {
             assert!(error.contains(part), "'{part}' is missing in: {error}");
         }
@@ -292,7 +303,7 @@ mod tests {
     fn one_that_serves_has_figures_and_may_write_on() {
         let processors = host::processors_allowed();
         let start = Start { processors: Some(vec![processors[0]]), ..child("serves") };
-        let mut running = Running::start(&start, SOON).unwrap();
+        let mut running = Running::start(&start, SOON, &AtomicBool::new(false)).unwrap();
         assert_eq!(running.address, "127.0.0.1:7007".parse().unwrap());
         assert_eq!(running.said, [("threads".to_owned(), "1".to_owned())]);
         running.begin();
@@ -312,7 +323,7 @@ mod tests {
     #[test]
     fn one_that_does_not_end_by_itself_is_killed_by_a_stop_and_by_a_drop() {
         for stop in [true, false] {
-            let running = Running::start(&child("stays"), SOON).unwrap();
+            let running = Running::start(&child("stays"), SOON, &AtomicBool::new(false)).unwrap();
             let other = OtherProcess::new(running.process.child.id()).unwrap();
             assert!(other.figures().is_ok());
             match stop {
