@@ -9,6 +9,7 @@
 
 pub(crate) mod arguments;
 mod baseline;
+mod chart;
 mod files;
 #[cfg(test)]
 mod fixture;

@@ -178,11 +178,11 @@ mod tests {
             regressed(&new, &old, 0.05)
         };
         assert_eq!(
-            lines(&|report| drop(report.cells.pop())),
+            lines(&|report| report.cells.truncate(3)),
             ["completion-port at 1,000 connections is in the baseline and was not measured"]
         );
         assert_eq!(
-            lines(&|report| drop(report.cells[0].summary.remove(&Metric::CpuUs))),
+            lines(&|report| report.cells[0].summary.retain(|metric, _| *metric != Metric::CpuUs)),
             ["select at 64 connections has no cpu_us any more"]
         );
         assert_eq!(

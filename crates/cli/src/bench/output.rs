@@ -3,6 +3,7 @@
 mod columns;
 mod csv;
 pub(crate) mod figures;
+mod html;
 mod json;
 mod markdown;
 mod phrases;
@@ -33,8 +34,7 @@ pub(crate) fn markdown(report: &Report) -> String {
 
 /// `--html`: one page that needs nothing else.
 pub(crate) fn html(report: &Report) -> String {
-    let _ = report;
-    String::new()
+    html::html(report)
 }
 
 /// What has changed since the baseline: old, new, and the ratio, a line a cell and metric.

@@ -97,23 +97,24 @@ fn inverse(ratio: Interval) -> Interval {
 }
 
 impl Ranking<'_> {
-    /// `Most requests/s: a and b (no difference seen); then c, where a handles 1.12 to 1.18 times as many.`
+    /// `Most requests/s: a and b (no difference seen). Times below a: c 1.12 to 1.18; d 2.02 to 2.05.`
     pub(crate) fn sentence(&self) -> String {
         if let ([best, worst], []) = (self.groups.as_slice(), self.undecided.as_slice())
             && let ([best], [Place { subject, behind: Some(times) }]) = (best.as_slice(), worst.as_slice())
         {
             return self.of_two(best.subject, subject, &span(times));
         }
-        let mut groups = self.groups.iter().map(|group| self.group(group));
-        let first = groups.next().unwrap_or_default();
-        let mut text = format!("{}: {first}", self.superlative());
-        for group in groups {
-            text += &format!("; then {group}");
+        let mut groups = self.groups.iter().map(|group| named(group));
+        let mut text = format!("{}: {}.", self.superlative(), groups.next().unwrap_or_default());
+        let behind: Vec<String> = groups.collect();
+        if !behind.is_empty() {
+            let side = if self.metric.more_is_better() { "below" } else { "above" };
+            text += &format!(" Times {side} {}: {}.", self.groups[0][0].subject, behind.join("; "));
         }
         if !self.undecided.is_empty() {
-            text += &format!("; not decided: {}", listed(&self.undecided));
+            text += &format!(" Not decided: {}.", listed(&self.undecided));
         }
-        text + "."
+        text
     }
 
     fn of_two(&self, best: &str, worst: &str, times: &str) -> String {
@@ -123,24 +124,20 @@ impl Ranking<'_> {
         }
     }
 
-    fn group(&self, group: &[Place<'_>]) -> String {
-        let best = self.groups[0][0].subject;
-        let one = |place: &Place<'_>| match (&place.behind, self.metric.more_is_better()) {
-            (None, _) => place.subject.to_owned(),
-            (Some(times), true) => {
-                format!("{} ({best} handles {} times as many)", place.subject, span(times))
-            }
-            (Some(times), false) => format!("{} ({} times that of {best})", place.subject, span(times)),
-        };
-        let names: Vec<String> = group.iter().map(one).collect();
-        let alike = if group.len() > 1 { " (no difference seen)" } else { "" };
-        listed(&names) + alike
-    }
-
     fn superlative(&self) -> String {
         let most = if self.metric.more_is_better() { "Most" } else { "Least" };
         format!("{most} {}", self.metric.label())
     }
+}
+
+/// `c 1.98 to 2.02 and d 2.02 to 2.06 (no difference seen)`.
+fn named(group: &[Place<'_>]) -> String {
+    let one = |place: &Place<'_>| match &place.behind {
+        Some(times) => format!("{} {}", place.subject, span(times)),
+        None => place.subject.to_owned(),
+    };
+    let alike = if group.len() > 1 { " (no difference seen)" } else { "" };
+    listed(&group.iter().map(one).collect::<Vec<_>>()) + alike
 }
 
 /// `1.12 to 1.18`, with as many digits as it takes to see that it is not 1.
@@ -206,8 +203,8 @@ mod tests {
         assert_eq!(
             verdicts(&ranked(&rates, &[("a", "b"), ("c", "d")]), 64),
             [
-                "Most requests/s: a and b (no difference seen); then c (a handles 1.98 to 2.02 times as many) and \
-              d (a handles 2.02 to 2.06 times as many) (no difference seen); then e (a handles 9.90 to 10.1 times as many)."
+                "Most requests/s: a and b (no difference seen). Times below a: c 1.98 to 2.02 and d 2.02 to 2.06 \
+                 (no difference seen); e 9.90 to 10.1."
             ]
         );
     }
@@ -217,7 +214,7 @@ mod tests {
         let rates = [("a", 100.0), ("b", 90.0), ("c", 85.0)];
         assert_eq!(
             verdicts(&ranked(&rates, &[("a", "c"), ("b", "c")]), 64),
-            ["Most requests/s: a; then b (a handles 1.10 to 1.12 times as many); not decided: c."]
+            ["Most requests/s: a. Times below a: b 1.10 to 1.12. Not decided: c."]
         );
     }
 

@@ -58,7 +58,7 @@ fn interrupted(report: &Report) -> Option<Warning> {
     warning(
         seen,
         "Subjects have different numbers of runs, and some may be missing.",
-        "Let it end; --duration and --runs make it shorter.",
+        "to let it end; --duration and --runs make it shorter.",
     )
 }
 
@@ -73,13 +73,13 @@ fn too_few_rounds(report: &Report) -> Option<Warning> {
         ROUNDS_TO_TRUST.. => None,
         ROUNDS_TO_DECIDE.. => warning(
             seen,
-            "So few runs are an interval that misses the true median once in four to once in eight times.",
-            "Say --runs 5 or more before you act on a rank.",
+            "An interval of so few misses the true median once in eight times or more often.",
+            "--runs 5 or more before you act on a rank.",
         ),
         _ => warning(
             seen,
             "A difference cannot be told from noise, so nothing is ranked.",
-            "Say --runs 5 or more.",
+            "--runs 5 or more.",
         ),
     }
 }
@@ -93,7 +93,7 @@ fn generator_busy(report: &Report) -> Option<Warning> {
     warning(
         format!("The load generator was busy all the time while the server was not: {cells}."),
         "It was itself the bottleneck: the server may do more than these figures show.",
-        "Give it more threads (--generator-threads) and processors, or the server fewer.",
+        "more threads (--generator-threads) and processors for it, or fewer for the server.",
     )
 }
 
@@ -118,7 +118,7 @@ fn generator_late(report: &Report) -> Option<Warning> {
     warning(
         format!("The load generator did not keep the rate: {cells}."),
         "Requests that left late or never are not the load that was asked for.",
-        "Lower --rate, raise --depth or --conns, or give the generator more processors.",
+        "a lower --rate, a higher --depth or --conns, or more processors for the generator.",
     )
 }
 
@@ -127,7 +127,7 @@ fn first_run(report: &Report) -> Option<Warning> {
     warning(
         format!("The first run was slower than all others: {cells}."),
         "Caches and clocks were cold: it pulls the interval down.",
-        "Say a longer --warm-up.",
+        "a longer --warm-up.",
     )
 }
 
@@ -153,7 +153,7 @@ fn noisy(report: &Report) -> Option<Warning> {
     warning(
         format!("Runs of the same are more than 10 % apart: {cells}."),
         "Differences smaller than that cannot be seen.",
-        "Quiet the machine, or say a longer --duration and more --runs.",
+        "a quiet machine, or a longer --duration and more --runs.",
     )
 }
 
@@ -166,7 +166,7 @@ fn other_load(report: &Report) -> Option<Warning> {
             counted(report.machine.processors, "processor")
         ),
         "They take time from server and generator, from some runs more than from others.",
-        "End them, or wait until the load (uptime) is near 0.",
+        "to end them, or to wait until the load (uptime) is near 0.",
     )
 }
 
@@ -174,8 +174,8 @@ fn shared_processors(report: &Report) -> Option<Warning> {
     report.load.server_processors.is_none().then_some(())?;
     report.subjects.iter().any(|subject| subject.command.is_some()).then_some(())?;
     let (seen, remedy) = match report.machine.processors {
-        1 => ("Server and generator share the one processor.", "Measure on two processors or more."),
-        _ => ("Server and generator are not kept apart: they share all processors.", "Say --pin auto."),
+        1 => ("Server and generator share the one processor.", "a machine with two processors or more."),
+        _ => ("Server and generator are not kept apart: they share all processors.", "--pin auto."),
     };
     warning(
         seen.to_owned(),
@@ -191,7 +191,7 @@ fn quota(report: &Report) -> Option<Warning> {
     warning(
         format!("The container has a quota of processor time: {}.", listed(&limits)),
         "Who has used it up stands still until the next period: that shows as latency.",
-        "Take the quota away, or bind the container to processors instead (cpuset).",
+        "no quota, but a container bound to processors (cpuset).",
     )
 }
 
@@ -200,7 +200,7 @@ fn governor(report: &Report) -> Option<Warning> {
     warning(
         format!("The frequency governor is {governor}."),
         "The clock follows the load, so that a pause or a light load makes the next request slow.",
-        "Say: cpupower frequency-set -g performance",
+        "cpupower frequency-set -g performance",
     )
 }
 
@@ -215,7 +215,7 @@ fn descriptors(report: &Report) -> Option<Warning> {
             counted(most, "connection")
         ),
         "A server that cannot accept leaves clients waiting.",
-        "Raise the limit (ulimit -n), or say fewer --conns.",
+        "a higher limit (ulimit -n), or fewer --conns.",
     )
 }
 
@@ -228,7 +228,7 @@ fn groups_of_63(report: &Report) -> Option<Warning> {
     warning(
         format!("A thread of these waits for 63 connections at most, so more were started: {cells}."),
         "They have more threads than the others, which is in their figures.",
-        "It is the model's limit; for equal threads say fewer --conns or more --threads.",
+        "fewer --conns or more --threads, if threads are to be equal.",
     )
 }
 
@@ -240,7 +240,7 @@ fn far_target(report: &Report) -> Option<Warning> {
     warning(
         format!("{} may be another machine.", far.name),
         "The network between is measured with it.",
-        "For the server alone, run the generator on its machine.",
+        "the generator on the server's machine, if the server alone is meant.",
     )
 }
 

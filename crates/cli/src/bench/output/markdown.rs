@@ -31,8 +31,12 @@ pub(super) fn markdown(report: &Report) -> String {
         text += "\n### What weakens these figures\n\n";
     }
     for warning in &report.warnings {
-        text +=
-            &format!("- {} {} {}\n", escaped(&warning.seen), escaped(&warning.why), escaped(&warning.remedy));
+        text += &format!(
+            "- {} {} Try: {}\n",
+            escaped(&warning.seen),
+            escaped(&warning.why),
+            escaped(&warning.remedy)
+        );
     }
     text
 }

@@ -1,8 +1,8 @@
 //! What a report says in words, the same in every shape.
 
-use super::super::metric::{Metric, Quantity};
+use super::super::metric::Metric;
 use super::super::report::{Load, Machine, Report};
-use super::figures::{Unit, counted, figure, grouped, listed, short, significant};
+use super::figures::{counted, figure, grouped, listed, short, significant};
 
 /// `echo of 64 bytes, depth 1, closed loop; 5 rounds of 3 s after 0.5 s of warm-up`.
 pub(crate) fn load(load: &Load) -> String {
@@ -85,10 +85,13 @@ pub(crate) fn legend(report: &Report) -> String {
         }
         None => "",
     };
-    format!(
-        "Medians of the rounds; ± is half the 95 % interval. CPU is the server's, kernel workers included; vol. and invol. are its \
-         voluntary and involuntary context switches.{corrected}"
-    )
+    let cost = match report.cells.iter().any(|cell| cell.summary.contains_key(&Metric::CpuUs)) {
+        true => {
+            " CPU is the server's, kernel workers included; vol. and invol. are its voluntary and involuntary context switches."
+        }
+        false => "",
+    };
+    format!("Medians of the rounds; ± is half the 95 % interval.{corrected}{cost}")
 }
 
 /// The command as a shell takes it.
@@ -118,14 +121,6 @@ pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
         line += word;
     }
     lines + &line
-}
-
-/// The unit of an axis of this metric, as `µs`.
-pub(crate) fn axis_unit(metric: Metric, largest: f64) -> Unit {
-    match metric.quantity() {
-        Quantity::Rate => Unit { size: 1.0, name: "" },
-        quantity => Unit::of(quantity, largest),
-    }
 }
 
 #[cfg(test)]

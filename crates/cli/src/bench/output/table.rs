@@ -24,12 +24,11 @@ pub(super) fn table(report: &Report, width: Option<u16>) -> String {
     for connections in connections(report) {
         text += &format!("\n{BOLD}{}{PLAIN}\n\n", counted(connections, "connection"));
         let cells = row(report, connections);
-        for part in parts(&cells, width) {
-            text += &set(&names(&cells), &part);
-            text.push('\n');
-        }
-        for verdict in verdicts(report, connections) {
-            text += &format!("{}\n", phrases::wrapped(&verdict, prose, 2));
+        let parts = parts(&cells, width);
+        text += &parts.iter().map(|part| set(&names(&cells), part)).collect::<Vec<_>>().join("\n");
+        for (place, verdict) in verdicts(report, connections).iter().enumerate() {
+            text += if place == 0 { "\n" } else { "" };
+            text += &format!("{}\n", phrases::wrapped(verdict, prose, 2));
         }
     }
     text += &format!("\n{}\n", phrases::wrapped(&phrases::legend(report), prose, 0));
@@ -181,6 +180,7 @@ mod tests {
     fn an_open_loop_that_was_broken_off() {
         let mut report = fixture::open_loop(&["select", "completion-port"], &[64], 2);
         report.interrupted = true;
+        report.cells[1].runs.pop();
         insta::assert_snapshot!(plain(&table(&fixture::summed_up(report), Some(100))));
     }
 
