@@ -89,18 +89,13 @@ impl Connection {
     /// Begins to open.
     pub(super) fn open(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
         let now_ns = desk.tick();
-        desk.opening += 1;
         self.attempt(now_ns, desk)
     }
 
     fn attempt(&mut self, first_ns: u64, desk: &mut Desk<'_>) -> Result<(), LoadError> {
         let attempt = Attempt { first_ns, this_ns: desk.now_ns };
-        let interest = match self.role {
-            Role::Slow { .. } => Interest::WRITABLE,
-            _ => Interest::READABLE | Interest::WRITABLE,
-        };
         let socket = TcpStream::connect(desk.target).and_then(|mut socket| {
-            desk.registry.register(&mut socket, self.token, interest)?;
+            desk.registry.register(&mut socket, self.token, Interest::READABLE | Interest::WRITABLE)?;
             Ok(socket)
         });
         match socket {
@@ -156,9 +151,16 @@ impl Connection {
         socket.set_nodelay(true).map_err(|error| self.dialogue.standing().broke(&error))?;
         self.heard_ns = desk.tick();
         self.state = State::Open;
-        desk.opening -= 1;
         desk.opened += 1;
         desk.opened_ns = self.heard_ns;
+        desk.opened_last = self.token.0;
+        self.flush(desk)
+    }
+
+    /// Exchanges one request before the run.
+    pub(super) fn greet(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+        self.heard_ns = desk.tick();
+        self.dialogue.ask(desk.draw.request(self.heard_ns, self.heard_ns));
         self.flush(desk)
     }
 
@@ -240,7 +242,7 @@ impl Connection {
 
     /// Receives what is there, for `to_end` the end of the stream included.
     fn receive(&mut self, to_end: bool, desk: &mut Desk<'_>) -> Result<(), LoadError> {
-        if matches!(self.role, Role::Slow { .. }) {
+        if matches!(self.role, Role::Slow { .. }) && desk.sending {
             return Ok(());
         }
         let whole = desk.receive.len();

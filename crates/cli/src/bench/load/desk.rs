@@ -24,10 +24,10 @@ pub(super) struct Desk<'a> {
     pub(super) schedule: Option<Schedule>,
     /// Whether new requests may begin.
     pub(super) sending: bool,
-    /// Connections that are being opened, and how many were, and the last one when.
-    pub(super) opening: usize,
+    /// How many connections were opened; when the last one was, and which it is.
     pub(super) opened: usize,
     pub(super) opened_ns: u64,
+    pub(super) opened_last: usize,
     /// The clock as it was last read.
     pub(super) now_ns: u64,
 }

@@ -17,8 +17,12 @@ use std::time::Duration;
 /// How long a wait lasts at most, so that orders are seen.
 const TURN: Duration = Duration::from_millis(10);
 
-/// Connects under way at a time, of all threads: as many as the shortest queues of listeners in use hold.
+/// Connects under way at a time, of all threads: at first, and as many as the shortest queues in use hold.
+const OPENING_FIRST: usize = 16;
 const OPENING_MAX: usize = 128;
+
+/// A connect that takes so long was lost: systems repeat it after a second or more.
+const LOST_NS: u64 = 900_000_000;
 
 /// Events taken at a time.
 const EVENTS_MAX: usize = 1024;
@@ -69,9 +73,9 @@ impl<'a> Worker<'a> {
             draw: Draw::new(load, part.thread),
             schedule: None,
             sending: false,
-            opening: 0,
             opened: 0,
             opened_ns: 0,
+            opened_last: 0,
             now_ns: 0,
         };
         let numbers = (part.thread..load.connections).step_by(part.threads);
@@ -128,15 +132,33 @@ impl<'a> Worker<'a> {
         })
     }
 
+    /// Opens the connections, few at a time: a system takes connections in that its server has not accepted, as many as
+    /// the listener's queue holds, and loses what comes then, to be tried again after a second.
+    ///
+    /// So the last one of each batch exchanges a request: with its answer all before it are accepted.
     fn open(&mut self) -> Result<(), LoadError> {
-        let opening_max = (OPENING_MAX / self.part.threads).max(1);
+        let (mut batch, mut growth) = (OPENING_FIRST, 2);
         let mut next = 0;
-        while self.desk.opened < self.connections.len() {
-            while self.desk.opening < opening_max && next < self.connections.len() {
-                self.connections[next].open(&mut self.desk)?;
-                next += 1;
+        while next < self.connections.len() {
+            let end = self.connections.len().min(next + (batch / self.part.threads).max(1));
+            let start_ns = self.desk.tick();
+            self.connections[next..end]
+                .iter_mut()
+                .try_for_each(|connection| connection.open(&mut self.desk))?;
+            while self.desk.opened < end {
+                self.turn(TURN)?;
             }
-            self.turn(TURN)?;
+            if self.desk.opened_ns - start_ns > LOST_NS {
+                batch = (batch / 2).max(1);
+                growth = 1;
+            }
+            batch = (batch * growth).min(OPENING_MAX);
+            let last = self.desk.opened_last;
+            self.connections[last].greet(&mut self.desk)?;
+            while !self.connections[last].is_quiet() {
+                self.turn(TURN)?;
+            }
+            next = end;
         }
         Ok(())
     }

@@ -176,11 +176,11 @@ fn a_silent_connection_that_is_closed_or_spoken_to() {
     let load = Load { connections: 3, ..load };
     let (address, server) = after_one_answer(3, |peer| peer.shutdown(Shutdown::Both).unwrap());
     let fault = sentence(measure(address, &load).map(|_| ()));
-    says(&fault, &["connection 2, byte 0", "expected the connection to stay open", "the server closed"]);
+    says(&fault, &["connection 2, byte 64", "expected the connection to stay open", "the server closed"]);
     server.join().unwrap();
     let (address, server) = after_one_answer(3, |peer| send(peer, b"x"));
     let fault = sentence(measure(address, &load).map(|_| ()));
-    says(&fault, &["connection 2, byte 0", "expected nothing", "came 1 byte more, the first 0x78"]);
+    says(&fault, &["connection 2, byte 64", "expected nothing", "came 1 byte more, the first 0x78"]);
     server.join().unwrap();
 }
 

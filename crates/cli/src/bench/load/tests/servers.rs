@@ -108,8 +108,11 @@ pub(super) fn after_one_answer(
     let server = thread::spawn(move || {
         let mut peers: Vec<TcpStream> = (0..connections).map(|_| listener.accept().unwrap().0).collect();
         let mut buffer = [0; 4096];
-        let len = peers[0].read(&mut buffer).unwrap();
-        send(&mut peers[0], &buffer[..len]);
+        // The last one's is that of its opening.
+        for index in [connections - 1, 0] {
+            let len = peers[index].read(&mut buffer).unwrap();
+            send(&mut peers[index], &buffer[..len]);
+        }
         act(peers.last_mut().unwrap());
         while let Ok(1..) = peers[0].read(&mut buffer) {}
     });
