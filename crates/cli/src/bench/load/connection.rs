@@ -13,6 +13,9 @@ use std::net::Shutdown;
 /// Bytes of a slow reader's requests: it sends as much as is taken, so only the steps are by this.
 const SLOW_REQUEST_BYTES: usize = 16 << 10;
 
+/// Of these, begun at a time: the other connections are to have their turns while this one fills the buffers.
+const SLOW_REQUESTS: usize = 16;
+
 /// Before a refused connect is tried again: a server that is just starting needs about so long.
 const PAUSE_NS: u64 = 20_000_000;
 
@@ -187,7 +190,10 @@ impl Connection {
                 self.open(desk)
             }
             (Role::Slow { .. }, State::Open) => {
-                while self.dialogue.is_sent() {
+                for _ in 0..SLOW_REQUESTS {
+                    if !self.dialogue.is_sent() {
+                        break;
+                    }
                     self.dialogue.ask(Request {
                         size: SLOW_REQUEST_BYTES,
                         rounds: None,
@@ -254,11 +260,12 @@ impl Connection {
         }
     }
 
-    /// A slow reader's moment: reads as much as its rate allows by now, or in the end all that is there.
-    pub(super) fn read_slowly(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
+    /// A slow reader's moment: sends what is taken, and reads what its rate allows by now, or in the end all there is.
+    pub(super) fn be_slow(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
         let (Role::Slow { bytes_per_s }, Some(started_ns)) = (self.role, desk.orders.started_ns()) else {
             return Ok(());
         };
+        self.pump(desk)?;
         loop {
             let now_ns = desk.tick();
             let allowed = (now_ns.saturating_sub(started_ns)) as f64 / 1e9 * bytes_per_s as f64;

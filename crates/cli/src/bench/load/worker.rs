@@ -27,7 +27,7 @@ const LOST_NS: u64 = 900_000_000;
 /// Events taken at a time.
 const EVENTS_MAX: usize = 1024;
 
-/// How often slow readers read.
+/// How often slow readers have their moment.
 const SLOW_NS: u64 = 20_000_000;
 
 /// Which of the threads one is.
@@ -218,7 +218,7 @@ impl<'a> Worker<'a> {
         }
         if *slow && after_ns >= *slow_ns {
             *slow_ns = after_ns + SLOW_NS;
-            connections.iter_mut().try_for_each(|connection| connection.read_slowly(desk))?;
+            connections.iter_mut().try_for_each(|connection| connection.be_slow(desk))?;
         }
         // With events left over, what is missing may be among them.
         if count < EVENTS_MAX && after_ns >= *sweep_ns {
