@@ -61,7 +61,7 @@ impl Conversation<()> for Burning {
     fn handle(&mut self, input: Input<'_, ()>, reply: &mut Reply<'_, ()>, _now: Instant) {
         match input {
             Input::Received(bytes) => {
-                self.take(bytes);
+                self.take(bytes, burn);
                 reply.send(bytes);
             }
             Input::PeerFinished => reply.finish(),
@@ -71,8 +71,8 @@ impl Conversation<()> for Burning {
 }
 
 impl Burning {
-    /// Computes for each head that is complete with these bytes.
-    fn take(&mut self, mut bytes: &[u8]) {
+    /// Calls `compute` for each head that is complete with these bytes.
+    fn take(&mut self, mut bytes: &[u8], mut compute: impl FnMut(u32)) {
         while !bytes.is_empty() {
             let body = self.body_left.min(bytes.len());
             self.body_left -= body;
@@ -85,8 +85,56 @@ impl Burning {
                 let [a, b, c, d, e, f, g, h] = self.head;
                 self.head_len = 0;
                 self.body_left = u32::from_be_bytes([a, b, c, d]) as usize;
-                burn(u32::from_be_bytes([e, f, g, h]));
+                compute(u32::from_be_bytes([e, f, g, h]));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rounds of each request, however the bytes are cut.
+    fn rounds_of(input: &[u8]) -> Vec<u32> {
+        let taken = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let (mut burning, mut rounds) = (Burning::default(), Vec::new());
+            pieces.for_each(|piece| burning.take(piece, |count| rounds.push(count)));
+            rounds
+        };
+        let whole = taken(&mut std::iter::once(input));
+        for cut in 0..=input.len() {
+            let (first, second) = input.split_at(cut);
+            assert_eq!(taken(&mut [first, second].into_iter()), whole, "cut at {cut}");
+        }
+        for size in 1..=BURN_HEAD_BYTES + 1 {
+            assert_eq!(taken(&mut input.chunks(size)), whole, "in pieces of {size}");
+        }
+        whole
+    }
+
+    /// A body that would be a head of its own if it were taken for one.
+    fn request(body_bytes: u32, rounds: u32) -> Vec<u8> {
+        [&burn_head(body_bytes, rounds)[..], &vec![0x7f; body_bytes as usize]].concat()
+    }
+
+    #[test]
+    fn each_head_is_found_behind_the_body_before_it() {
+        let input =
+            [request(11, 300), request(0, 70_000), request(0, 0), request(8, 1), request(1, u32::MAX)];
+        assert_eq!(rounds_of(&input.concat()), [300, 70_000, 0, 1, u32::MAX]);
+    }
+
+    #[test]
+    fn a_head_that_is_not_whole_costs_nothing_yet() {
+        assert_eq!(rounds_of(&[]), [0; 0]);
+        assert_eq!(rounds_of(&request(0, 5)[..BURN_HEAD_BYTES - 1]), [0; 0]);
+        assert_eq!(rounds_of(&[request(3, 5), vec![0; BURN_HEAD_BYTES - 1]].concat()), [5]);
+    }
+
+    #[test]
+    fn a_body_that_is_not_whole_holds_nothing_up() {
+        assert_eq!(rounds_of(&request(1_000, 5)[..BURN_HEAD_BYTES + 1]), [5]);
+        assert_eq!(rounds_of(&burn_head(u32::MAX, 7)), [7]);
     }
 }

@@ -1,6 +1,6 @@
-//! The three services that come with the crate, rehearsed.
+//! The services that come with the crate, rehearsed.
 
-use doorbell_service::{Chargen, Discard, Echo, Limits, Rehearsal, for_every_split};
+use doorbell_service::{Burn, Chargen, Discard, Echo, Limits, Rehearsal, burn_head, for_every_split};
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
@@ -121,4 +121,37 @@ fn chargen_closes_when_the_peer_finishes_after_the_last_byte() {
     rehearsal.read_all();
     assert!(rehearsal.is_closed() && !rehearsal.is_reset());
     assert_eq!(rehearsal.take_sent().len(), left);
+}
+
+/// Rounds that no processor computes in less than a millisecond: each is six steps, one after the other.
+const COSTLY: u32 = 2_000_000;
+
+#[test]
+fn burn_gives_back_every_request_however_it_is_cut() {
+    // One with a body, one without, one that costs nothing, and the beginning of another.
+    let input =
+        [&burn_head(3, 5), b"now".as_slice(), &burn_head(0, 7), &burn_head(2, 0), b"or", &[0, 0]].concat();
+    for_every_split(&Burn, Instant::now(), &input, |rehearsal| {
+        assert_eq!(rehearsal.take_sent(), input);
+        assert!(!rehearsal.is_finished());
+    });
+}
+
+#[test]
+fn burn_computes_before_it_answers() {
+    let mut rehearsal = Rehearsal::new(&Burn, Instant::now());
+    let begun = Instant::now();
+    rehearsal.receive(&burn_head(0, COSTLY));
+    assert!(begun.elapsed() > Duration::from_millis(1), "{:?}", begun.elapsed());
+    assert_eq!(rehearsal.take_sent(), burn_head(0, COSTLY));
+}
+
+#[test]
+fn burn_ends_when_its_peer_has_finished_even_within_a_request() {
+    let mut rehearsal = Rehearsal::new(&Burn, Instant::now());
+    rehearsal.receive(&burn_head(100, 1));
+    assert!(!rehearsal.is_closed());
+    rehearsal.finish();
+    assert!(rehearsal.is_closed() && !rehearsal.is_reset());
+    assert_eq!(rehearsal.take_sent(), burn_head(100, 1));
 }

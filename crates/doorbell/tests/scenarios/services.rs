@@ -1,10 +1,14 @@
-//! The services of old: discard (RFC 863) and chargen (RFC 864), as their clients see them.
+//! The services of old, discard (RFC 863) and chargen (RFC 864), and burn, as their clients see them.
 
 use crate::harness::{Served, pattern, scenarios};
 use doorbell::Model;
-use doorbell_service::{Chargen, Discard};
+use doorbell_service::{Burn, Chargen, Discard, burn_head};
 
-scenarios![discard_takes_all_and_says_nothing, chargen_says_the_lines_of_the_rfc];
+scenarios![
+    discard_takes_all_and_says_nothing,
+    chargen_says_the_lines_of_the_rfc,
+    burn_answers_the_cheap_and_the_costly
+];
 
 fn discard_takes_all_and_says_nothing(model: Model) {
     let server = Served::new(model, Discard);
@@ -47,4 +51,25 @@ fn chargen_says_the_lines_of_the_rfc(model: Model) {
     assert!(client.hear_all().len() > LINE);
     server.until("it is gone", |figures| figures.open == 0);
     server.end();
+}
+
+fn burn_answers_the_cheap_and_the_costly(model: Model) {
+    // Some tenths of a millisecond each.
+    const COSTLY: u32 = 100_000;
+    let server = Served::new(model, Burn);
+    let mut clients = [server.connect(), server.connect()];
+    for number in 0..8 {
+        let body = pattern(1000 * number + 1, number);
+        for (client, rounds) in clients.iter_mut().zip([COSTLY, 0]) {
+            let request = [&burn_head(body.len() as u32, rounds)[..], &body].concat();
+            client.say(&request);
+            assert_eq!(client.hear(request.len()), request, "request {number} of {rounds} rounds");
+        }
+    }
+    for mut client in clients {
+        client.finish();
+        assert_eq!(client.hear_all(), b"");
+    }
+    server.until("they are gone", |figures| figures.open == 0);
+    assert_eq!(server.end().failed, 0);
 }
