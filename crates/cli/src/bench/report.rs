@@ -49,7 +49,7 @@ pub(crate) struct Machine {
     /// What stands below the models, with what its kernel offers: `io_uring (defer_taskrun, …)`.
     pub(crate) backend: String,
     pub(crate) descriptor_limit: Option<u64>,
-    /// What limits a container, as `cpu.max: 200000 100000`. Empty outside one.
+    /// What limits a container, as `container processors (cpu.max): 2.00`. Empty outside one.
     pub(crate) container: Vec<String>,
     /// Whether it is a virtual machine, and whose.
     pub(crate) hypervisor: Option<String>,

@@ -23,21 +23,41 @@ pub(crate) fn report() -> Vec<(String, String)> {
     lines
 }
 
+/// Version 2 of the control groups has all in one folder, version 1 a folder for each controller.
+const LIMITS: [(&str, &[&str], &str); 6] = [
+    ("", &["cpu.max"], "container processors (cpu.max)"),
+    ("", &["memory.max"], "container memory (memory.max)"),
+    ("", &["pids.max"], "container threads (pids.max)"),
+    ("cpu", &["cpu.cfs_quota_us", "cpu.cfs_period_us"], "container processors (cpu.cfs_quota_us)"),
+    ("memory", &["memory.limit_in_bytes"], "container memory (memory.limit_in_bytes)"),
+    ("pids", &["pids.max"], "container threads (pids.max)"),
+];
+
+/// From here on version 1 means no limit: it writes the largest whole number of pages that it can.
+const NO_LIMIT: u64 = 1 << 62;
+
 /// What a container's limits are, where they can be read and there are any.
 fn container() -> Vec<(String, String)> {
-    let mut lines = Vec::new();
     let own = read("/proc/self/cgroup").unwrap_or_default();
-    // Version 2 has one line: "0::/path". Inside a container the path is often the root of what can be seen.
-    let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/").trim_end_matches('/');
-    for (file, name) in
-        [("cpu.max", "container processors (cpu.max)"), ("memory.max", "container memory (memory.max)")]
-    {
-        let value =
-            read(&format!("/sys/fs/cgroup{path}/{file}")).or_else(|| read(&format!("/sys/fs/cgroup/{file}")));
+    let mut lines = Vec::new();
+    for (controller, files, name) in LIMITS {
+        // "0::/path" in version 2, "4:memory:/path" in version 1.
+        let path = own.lines().find_map(|line| {
+            let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+            controllers.split(',').any(|one| one == controller).then_some(path)
+        });
+        // Inside a container the path is often the root of what can be seen.
+        let folders = [path.unwrap_or("/").trim_end_matches('/'), ""];
+        let read = |folder| {
+            let read = |file: &&str| read(&format!("/sys/fs/cgroup/{controller}{folder}/{file}"));
+            files.iter().map(read).collect::<Option<Vec<_>>>()
+        };
+        let value = folders.into_iter().find_map(read).map(|values| values.join(" "));
         match value.as_deref().map(|value| value.split_whitespace().collect::<Vec<_>>()).as_deref() {
-            None | Some([] | ["max", ..]) => {}
+            None | Some([] | ["max" | "-1", ..]) => {}
             Some([quota, period]) => lines.push(line(name, share(quota, period))),
-            Some([bytes, ..]) => lines.push(line(name, format!("{bytes} bytes"))),
+            Some([number, ..]) if number.parse().is_ok_and(|number: u64| number >= NO_LIMIT) => {}
+            Some([number, ..]) => lines.push(line(name, (*number).to_owned())),
         }
     }
     lines
