@@ -1,12 +1,14 @@
 //! One connection: its socket, and what becomes of it at each event. Edge-triggered: what is ready is used up.
 
+mod opening;
+
 use super::LoadError;
 use super::desk::Desk;
 use super::dialogue::{Dialogue, Request};
-use super::fault::shortage;
+use mio::Token;
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
+use opening::Attempt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
@@ -15,9 +17,6 @@ const SLOW_REQUEST_BYTES: usize = 16 << 10;
 
 /// Of these, begun at a time: the other connections are to have their turns while this one fills the buffers.
 const SLOW_REQUESTS: usize = 16;
-
-/// Before a refused connect is tried again: a server that is just starting needs about so long.
-const PAUSE_NS: u64 = 20_000_000;
 
 /// Sent later than this after it was due is late.
 const LATE_NS: u64 = 1_000_000;
@@ -44,14 +43,6 @@ enum State {
     Open,
     /// The own half is ended, and the server's end is awaited.
     Ending,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Attempt {
-    /// When the first one began.
-    first_ns: u64,
-    /// When this one began, or the next one may.
-    this_ns: u64,
 }
 
 pub(super) struct Connection {
@@ -89,41 +80,6 @@ impl Connection {
         }
     }
 
-    /// Begins to open.
-    pub(super) fn open(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
-        let now_ns = desk.tick();
-        self.attempt(now_ns, desk)
-    }
-
-    fn attempt(&mut self, first_ns: u64, desk: &mut Desk<'_>) -> Result<(), LoadError> {
-        let attempt = Attempt { first_ns, this_ns: desk.now_ns };
-        let socket = TcpStream::connect(desk.target).and_then(|mut socket| {
-            desk.registry.register(&mut socket, self.token, Interest::READABLE | Interest::WRITABLE)?;
-            Ok(socket)
-        });
-        match socket {
-            Ok(socket) => {
-                self.socket = Some(socket);
-                self.state = State::Connecting(attempt);
-                Ok(())
-            }
-            Err(error) => self.refused(attempt, error),
-        }
-    }
-
-    /// An attempt failed: another one after a pause, unless it is the generator that cannot.
-    fn refused(&mut self, mut attempt: Attempt, error: io::Error) -> Result<(), LoadError> {
-        self.socket = None;
-        attempt.this_ns += PAUSE_NS;
-        match shortage(&error) {
-            Some(error) => Err(error),
-            None => {
-                self.state = State::Pausing(attempt, error);
-                Ok(())
-            }
-        }
-    }
-
     /// An event of its socket.
     pub(super) fn ready(&mut self, event: &Event, desk: &mut Desk<'_>) -> Result<(), LoadError> {
         if let State::Connecting(attempt) = self.state {
@@ -136,28 +92,6 @@ impl Connection {
             self.flush(desk)?;
         }
         self.pump(desk)
-    }
-
-    fn connected(&mut self, attempt: Attempt, desk: &mut Desk<'_>) -> Result<(), LoadError> {
-        let Some(socket) = &self.socket else { return Ok(()) };
-        match socket.peer_addr() {
-            // Without a listener, a socket whose own port happens to be the target connects to itself.
-            Ok(peer) if socket.local_addr().is_ok_and(|own| own == peer) => {
-                return self.refused(attempt, ErrorKind::ConnectionRefused.into());
-            }
-            Ok(_) => {}
-            Err(_) => match socket.take_error() {
-                Ok(None) => return Ok(()),
-                Ok(Some(error)) | Err(error) => return self.refused(attempt, error),
-            },
-        }
-        socket.set_nodelay(true).map_err(|error| self.dialogue.standing().broke(&error))?;
-        self.heard_ns = desk.tick();
-        self.state = State::Open;
-        desk.opened += 1;
-        desk.opened_ns = self.heard_ns;
-        desk.opened_last = self.token.0;
-        self.flush(desk)
     }
 
     /// Exchanges one request before the run.
@@ -358,27 +292,15 @@ impl Connection {
     /// Looks after what no event tells: attempts that are to be repeated, and a patience that is at its end.
     pub(super) fn sweep(&mut self, desk: &mut Desk<'_>) -> Result<(), LoadError> {
         let patience = desk.load.patience;
-        let patience_ns = patience.as_nanos() as u64;
-        let standing = self.dialogue.standing();
-        let silent = desk.now_ns.saturating_sub(self.heard_ns) > patience_ns;
-        let (attempt, wait_ns, error) = match &self.state {
-            State::Open if silent && self.dialogue.under_way() > 0 => return Err(standing.silence(patience)),
-            State::Ending if silent => return Err(standing.not_ended(patience)),
-            State::Open | State::Ending | State::Closed => return Ok(()),
-            // A queue that is full loses what asks for entry, and the system asks again seldom: do it ourselves.
-            State::Connecting(attempt) => (*attempt, patience_ns / 4, None),
-            State::Pausing(attempt, error) => (*attempt, 0, Some(error)),
-        };
-        // As long as others get in, the server is alive.
-        let last_ns = attempt.first_ns.max(desk.opened_ns);
-        if desk.now_ns.saturating_sub(last_ns) > patience_ns {
-            return Err(standing.not_opened(patience, error));
+        let silent = desk.now_ns.saturating_sub(self.heard_ns) > patience.as_nanos() as u64;
+        match self.state {
+            State::Connecting(_) | State::Pausing(..) => self.insist(desk),
+            State::Open if silent && self.dialogue.under_way() > 0 => {
+                Err(self.dialogue.standing().silence(patience))
+            }
+            State::Ending if silent => Err(self.dialogue.standing().not_ended(patience)),
+            State::Open | State::Ending | State::Closed => Ok(()),
         }
-        if desk.now_ns >= attempt.this_ns + wait_ns {
-            self.socket = None;
-            return self.attempt(attempt.first_ns, desk);
-        }
-        Ok(())
     }
 
     /// Whether nothing is under way.

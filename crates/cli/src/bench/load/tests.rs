@@ -4,6 +4,7 @@ mod faults;
 mod servers;
 
 use super::{Kind, Load, LoadError, Measured, Moments, run};
+use doorbell_winsock::host;
 use servers::{Server, Then};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -113,7 +114,9 @@ fn skew() {
 #[test]
 fn sizes_of_a_range_deep_in_several_threads() {
     let server = Server::echo();
-    let load = Load { connections: 7, size_min: 1, size_max: 100_000, depth: 16, threads: 3, ..load() };
+    let processors = Some(host::processors_allowed());
+    let load =
+        Load { connections: 7, size_min: 1, size_max: 100_000, depth: 16, threads: 3, processors, ..load() };
     measure(server.address, &load).unwrap();
     assert_eq!(server.accepted(), 7);
     let skew = Kind::Skew { share: 0.01, cost: Duration::from_millis(1) };
@@ -186,7 +189,7 @@ fn a_stop_ends_a_run_wherever_it_is() {
 fn more_connections_than_descriptors_is_the_generators_failure() {
     let server = Server::echo();
     let load = Load { connections: usize::MAX / 2, ..load() };
-    if doorbell_winsock::host::descriptor_limit().is_some() {
+    if host::descriptor_limit().is_some() {
         let result = measure(server.address, &load);
         assert!(
             matches!(&result, Err(LoadError::Generator(sentence)) if sentence.contains("ulimit -n")),
