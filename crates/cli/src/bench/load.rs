@@ -104,9 +104,6 @@ pub(crate) enum LoadError {
 /// How long the conducting thread sleeps at most before it looks around.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// Descriptors that are needed beside those of the connections: three streams, files, the selectors of the threads.
-const DESCRIPTORS_BESIDE: usize = 64;
-
 /// Runs the load against `target`. Blocks for the warm-up and the duration; ends soon after `stop` is set.
 pub(crate) fn run(
     target: SocketAddr,
@@ -114,7 +111,6 @@ pub(crate) fn run(
     stop: &AtomicBool,
     moments: &mut dyn Moments,
 ) -> Result<Measured, LoadError> {
-    enough_descriptors(load.connections)?;
     let threads = load.threads.clamp(1, load.connections);
     let (orders, pattern) = (Orders::new(), Pattern::new());
     thread::scope(|scope| {
@@ -150,18 +146,6 @@ pub(crate) fn run(
             None => Ok(measured(&conducted?, &records, load)),
         }
     })
-}
-
-fn enough_descriptors(connections: usize) -> Result<(), LoadError> {
-    let needed = connections + host::descriptors_open() + DESCRIPTORS_BESIDE;
-    match host::raise_descriptor_limit() {
-        Some(limit) if limit.soft < needed as u64 => Err(LoadError::Generator(format!(
-            "{connections} connections need {needed} descriptors, and the limit is {}: take fewer connections or raise \
-             it (ulimit -n)",
-            limit.soft
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// What only the conducting thread saw.

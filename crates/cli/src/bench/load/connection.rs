@@ -114,12 +114,14 @@ impl Connection {
         }
         match (self.role, &self.state) {
             (Role::Active, State::Open) => {
+                desk.tick();
                 while self.dialogue.under_way() < desk.load.depth && self.may_begin(desk) {
                     self.begin(desk);
                 }
                 self.flush(desk)
             }
             (Role::Churn, State::Closed) if self.may_begin(desk) => {
+                desk.tick();
                 self.begin(desk);
                 self.open(desk)
             }
@@ -146,8 +148,9 @@ impl Connection {
         desk.schedule.is_none() || self.begun < self.due
     }
 
+    /// Begins one, as of the clock's last reading: those that are sent by one call were sent at one time.
     fn begin(&mut self, desk: &mut Desk<'_>) {
-        let now_ns = desk.tick();
+        let now_ns = desk.now_ns;
         let due_ns =
             desk.schedule.as_ref().map_or(now_ns, |schedule| schedule.due_ns(self.number, self.begun));
         let free_ns = due_ns.max(self.full_ns);

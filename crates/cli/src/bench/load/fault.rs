@@ -142,3 +142,19 @@ pub(super) fn shortage(error: &io::Error) -> Option<LoadError> {
     };
     Some(LoadError::Generator(format!("{sentence}: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_generator_lacks_is_not_the_servers_fault() {
+        let sentence = |error: io::Error| shortage(&error).map(|error| error.to_string());
+        for code in [24, 23, 10024] {
+            let said = sentence(io::Error::from_raw_os_error(code)).unwrap();
+            assert!(said.contains("descriptor") && said.contains("ulimit -n"), "{said}");
+        }
+        assert!(sentence(io::ErrorKind::AddrNotAvailable.into()).unwrap().contains("port"));
+        assert_eq!(sentence(io::ErrorKind::ConnectionRefused.into()), None);
+    }
+}

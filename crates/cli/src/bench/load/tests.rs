@@ -184,16 +184,3 @@ fn a_stop_ends_a_run_wherever_it_is() {
         assert!(start.elapsed() < Duration::from_secs(60));
     }
 }
-
-#[test]
-fn more_connections_than_descriptors_is_the_generators_failure() {
-    let server = Server::echo();
-    let load = Load { connections: usize::MAX / 2, ..load() };
-    if host::descriptor_limit().is_some() {
-        let result = measure(server.address, &load);
-        assert!(
-            matches!(&result, Err(LoadError::Generator(sentence)) if sentence.contains("ulimit -n")),
-            "{result:?}"
-        );
-    }
-}
