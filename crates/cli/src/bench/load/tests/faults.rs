@@ -13,8 +13,8 @@ const POSITION: usize = 1000;
 /// The last byte of that answer.
 const LAST: usize = 1023;
 
-/// Of a server that is to be found silent.
-const SHORT: Duration = Duration::from_millis(300);
+/// Of a server that is to be found silent: longer than one that is right takes on a busy machine.
+const SHORT: Duration = Duration::from_secs(1);
 
 /// The sentence about a server, under one connection with requests of 64 bytes.
 fn fault(answer: impl Fn(Came<'_>) -> Then + Send + Sync + 'static) -> String {
@@ -80,10 +80,7 @@ fn a_dropped_byte() {
         &["connection 0, byte 1000 of its answers", "1 byte before it were missing"],
     );
     let fault = fault_under(&Load { patience: SHORT, ..one() }, drop_at(LAST));
-    says(
-        &fault,
-        &["connection 0, byte 1023 of its answers", "expected 1 byte more", "nothing came for 300ms"],
-    );
+    says(&fault, &["connection 0, byte 1023 of its answers", "expected 1 byte more", "nothing came for 1s"]);
 }
 
 #[test]
@@ -136,13 +133,16 @@ fn a_reset() {
 
 #[test]
 fn no_answer_at_all() {
-    // The run is over before the patience is: what is under way then is waited for.
     let load = Load { patience: SHORT, duration: Duration::from_millis(50), ..one() };
     let fault = fault_under(&load, |_| Then::Continue);
-    says(
-        &fault,
-        &["connection 0, byte 0 of its answers", "expected 64 bytes more", "nothing came for 300ms"],
-    );
+    let silence = ["expected 64 bytes more", "nothing came for 1s"];
+    says(&fault, &["connection 0, byte 0 of its answers", silence[0], silence[1]]);
+    // Only the opening is answered. The run is over before the patience is: what is under way then is waited for.
+    let fault = fault_under(&load, |mut came| match came.position {
+        0 => came.echo(),
+        _ => Then::Continue,
+    });
+    says(&fault, &["connection 0, byte 64 of its answers", silence[0], silence[1]]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn no_end_after_the_clients() {
         kept.get_or_init(|| came.peer.try_clone().unwrap());
         came.echo()
     });
-    says(&fault, &["connection 0", "expected the end of the stream", "nothing came for 300ms"]);
+    says(&fault, &["connection 0", "expected the end of the stream", "nothing came for 1s"]);
 }
 
 #[test]
@@ -166,7 +166,7 @@ fn nobody_who_listens() {
     for kind in [Kind::Echo, Kind::Churn] {
         let fault =
             sentence(measure(client.local_addr().unwrap(), &Load { kind, ..load.clone() }).map(|_| ()));
-        says(&fault, &["connection ", "expected it to open, but it did not within 300ms", "refused"]);
+        says(&fault, &["connection ", "expected it to open, but it did not within 1s", "refused"]);
     }
 }
 
