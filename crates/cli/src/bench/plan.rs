@@ -10,7 +10,6 @@ use doorbell_winsock::host;
 use doorbell_winsock::startup::{Backend, BackendChoice};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
 
 /// A server to measure.
 #[derive(Clone, Debug)]
@@ -117,11 +116,6 @@ impl Plan {
     /// How the report names the load.
     pub(crate) fn said(&self) -> report::Load {
         self.said.clone()
-    }
-
-    /// How long a run takes at least.
-    pub(crate) fn run_time(&self) -> Duration {
-        self.load.warm_up + self.load.duration
     }
 }
 

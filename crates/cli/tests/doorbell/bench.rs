@@ -145,7 +145,7 @@ fn a_server_that_does_wrong_is_caught_and_named() {
     ];
     for (said, answer) in wrong {
         let address = server(answer).to_string();
-        let ended = bench(&["--target", &address, "--runs", "1", "--patience", "1s"]);
+        let ended = bench_with_patience("1s", &["--target", &address, "--runs", "1"]);
         ended.expect(1, &[&address, said]);
     }
 }
