@@ -26,8 +26,11 @@ fn json(path: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// A server of one thread a connection that does with each piece what `answer` says; `false` ends the connection.
-fn server(answer: fn(&mut [u8], &mut TcpStream) -> bool) -> SocketAddr {
+/// What a server does with a piece that came; `false` ends the connection.
+type Answer = fn(&mut [u8], &mut TcpStream) -> bool;
+
+/// A server of one thread a connection.
+fn server(answer: Answer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -128,7 +131,7 @@ fn another_server_stands_beside_the_models() {
 
 #[test]
 fn a_server_that_does_wrong_is_caught_and_named() {
-    let wrong: [(&str, fn(&mut [u8], &mut TcpStream) -> bool); 3] = [
+    let wrong: [(&str, Answer); 3] = [
         ("byte", |piece, stream| {
             let middle = piece.len() / 2;
             piece[middle] ^= 1;
