@@ -15,18 +15,21 @@ pub(crate) struct Files {
     baseline: Option<Report>,
 }
 
+/// A report, for one kind of reader.
+type Shape = fn(&Report) -> String;
+
 #[derive(Debug)]
 struct Output {
     path: PathBuf,
     file: File,
-    text: fn(&Report) -> String,
+    text: Shape,
 }
 
 impl Files {
     /// Reads the baseline and opens the others. What stands in them stays until there is something to write.
     pub(crate) fn open(options: &Bench) -> Result<Files, Failure> {
         let baseline = options.baseline.as_deref().map(read).transpose()?;
-        let shapes: [(&Option<PathBuf>, fn(&Report) -> String); 4] = [
+        let shapes: [(&Option<PathBuf>, Shape); 4] = [
             (&options.json, output::json),
             (&options.csv, output::csv),
             (&options.markdown, output::markdown),
@@ -57,7 +60,7 @@ impl Files {
     }
 }
 
-fn open(path: &Path, text: fn(&Report) -> String) -> Result<Output, Failure> {
+fn open(path: &Path, text: Shape) -> Result<Output, Failure> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     let file =
         file.map_err(|error| Failure::Usage(format!("cannot write to {}: {error}", path.display())))?;

@@ -130,7 +130,7 @@ fn said(options: &Bench, connections: &[usize], load: &Load, sides: Sides) -> re
         rate: load.rate,
         active: options.load.has_active().then_some(options.active as usize),
         skew_share: skew.then_some(options.skew_share),
-        skew_cost_us: skew.then(|| options.skew_cost.as_secs_f64() * 1e6),
+        skew_cost_us: skew.then_some(options.skew_cost.as_secs_f64() * 1e6),
         duration_s: load.duration.as_secs_f64(),
         warm_up_s: load.warm_up.as_secs_f64(),
         runs: options.runs as usize,

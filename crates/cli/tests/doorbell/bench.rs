@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 /// Short, and long enough for some requests on a machine that is busy with other tests.
-const SHORT: [&str; 8] = ["--duration", "300ms", "--warm-up", "50ms", "--conns", "4", "--patience", "15s"];
+const SHORT: [&str; 6] = ["--duration", "300ms", "--warm-up", "50ms", "--conns", "4"];
 
 fn bench(arguments: &[&str]) -> Ended {
-    run(doorbell(&[&["bench"], &SHORT[..], arguments].concat()))
+    bench_with_patience("15s", arguments)
+}
+
+fn bench_with_patience(patience: &str, arguments: &[&str]) -> Ended {
+    run(doorbell(&[&["bench", "--patience", patience], &SHORT[..], arguments].concat()))
 }
 
 /// A path of its own for each test, where nothing lies yet.

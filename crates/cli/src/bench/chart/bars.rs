@@ -33,7 +33,6 @@ pub(crate) struct Bar {
 }
 
 const THICK: f64 = 12.0;
-const GAP: f64 = 10.0;
 
 impl Bars {
     /// Names stand at the left if the plot is wide, above their bars if it is not.

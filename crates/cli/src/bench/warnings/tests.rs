@@ -85,9 +85,12 @@ fn few_rounds_and_a_broken_off_bench_are_said() {
     assert_eq!(broken, ["The bench ended before its last run: 15 of 20 were made."]);
 }
 
+/// Makes of a good report one that is to be warned of.
+type Spoil = fn(&mut Report);
+
 #[test]
 fn the_machine_is_looked_at() {
-    let cases: [(&str, fn(&mut Report)); 7] = [
+    let cases: [(&str, Spoil); 7] = [
         ("Others were at work when it began: a load of 2.50 on 8 processors.", |report| {
             report.machine.load_average = Some(2.5);
         }),

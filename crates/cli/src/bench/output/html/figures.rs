@@ -60,7 +60,7 @@ fn table(names: &[String], columns: &[Column]) -> String {
         } else {
             format!("<small>{}</small>", escaped(&column.unit))
         };
-        format!("<th scope=\"col\">{}{unit}</th>", escaped(&column.head))
+        format!("<th scope=\"col\">{}{unit}</th>", escaped(column.head))
     };
     let heads: String = columns.iter().map(head).collect();
     let mut rows = String::new();
