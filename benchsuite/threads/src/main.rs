@@ -2,12 +2,13 @@
 
 #![forbid(unsafe_code)]
 
-use peer::{BUFFER_BYTES, Conversation, Options, burn, give_up, refused};
+use peer::{Conversation, Options, burn, give_up, refused};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-/// The buffer is on the heap, so that a thread needs little; as much as under Doorbell's `blocking`.
+/// Both as under Doorbell's `blocking`. The buffer is on the heap, so that a stack needs little.
+const BUFFER_BYTES: usize = 16 * 1024;
 const STACK_BYTES: usize = 256 * 1024;
 
 fn main() -> io::Result<()> {
