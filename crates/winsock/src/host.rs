@@ -96,6 +96,30 @@ impl OtherProcess {
     pub fn figures(&self) -> io::Result<OtherFigures> {
         self.sys.figures()
     }
+
+    /// Begins to count the system calls of the threads that it has now, and of all that they make from now on.
+    ///
+    /// # Errors
+    /// This system does not count them, or not for us: on Linux that takes `CAP_PERFMON`, or root.
+    pub fn count_system_calls(&self) -> io::Result<SystemCalls> {
+        self.sys.count_system_calls().map(|sys| SystemCalls { sys })
+    }
+}
+
+/// The system calls of another process are counted as long as this lives. That takes a part of a microsecond a call.
+#[derive(Debug)]
+pub struct SystemCalls {
+    sys: sys::host::SystemCalls,
+}
+
+impl SystemCalls {
+    /// How many there were since this was made.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn count(&self) -> io::Result<u64> {
+        self.sys.count()
+    }
 }
 
 /// What another process has taken since it began and holds now. What this system does not tell is `None`.
@@ -179,6 +203,7 @@ impl Signals {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::process::{ChildStdin, ExitStatus, Stdio};
     use std::time::Instant;
 
@@ -233,6 +258,30 @@ mod tests {
             }
             assert!(Instant::now() < deadline, "{now:?}, of it since the beginning {taken:?}");
             std::thread::sleep(Duration::from_millis(5));
+        }
+        child.end();
+    }
+
+    #[test]
+    fn the_system_calls_of_every_thread_are_counted_where_that_may_be() {
+        let mut child = Task::start("calls", None);
+        let other = OtherProcess::new(child.child.id()).unwrap();
+        match other.count_system_calls() {
+            Ok(calls) => {
+                // A byte makes a thread that sleeps a thousand times.
+                child.input.write_all(&[b'\n'; 4]).unwrap();
+                let deadline = Instant::now() + SOON;
+                while calls.count().unwrap() < 4000 {
+                    assert!(Instant::now() < deadline, "only {}", calls.count().unwrap());
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                assert!(calls.count().unwrap() < 8000, "{}", calls.count().unwrap());
+            }
+            // Which systems do is written down for each; one that may not says why.
+            Err(error) => assert!(
+                matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::PermissionDenied),
+                "{error}"
+            ),
         }
         child.end();
     }
@@ -301,6 +350,14 @@ mod tests {
                 });
                 input_ends();
                 drop(memory);
+            }
+            Ok("calls") => {
+                for byte in io::stdin().lock().bytes() {
+                    byte.unwrap();
+                    std::thread::spawn(|| {
+                        (0..1000).for_each(|_| std::thread::sleep(Duration::from_micros(1)))
+                    });
+                }
             }
             _ => {}
         }

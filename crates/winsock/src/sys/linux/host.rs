@@ -2,7 +2,7 @@
 
 mod other;
 
-pub(crate) use other::OtherProcess;
+pub(crate) use other::{OtherProcess, SystemCalls};
 
 use super::os::signal::SignalPipe;
 use crate::host::{DescriptorLimit, ProcessFigures, Signal};

@@ -45,6 +45,21 @@ impl OtherProcess {
     pub(crate) fn figures(&self) -> io::Result<OtherFigures> {
         match self.never {}
     }
+
+    pub(crate) fn count_system_calls(&self) -> io::Result<SystemCalls> {
+        match self.never {}
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SystemCalls {
+    never: std::convert::Infallible,
+}
+
+impl SystemCalls {
+    pub(crate) fn count(&self) -> io::Result<u64> {
+        match self.never {}
+    }
 }
 
 #[derive(Debug)]

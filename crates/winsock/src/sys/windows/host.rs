@@ -3,7 +3,7 @@
 mod figures;
 mod processors;
 
-pub(crate) use figures::{OtherProcess, process_figures};
+pub(crate) use figures::{OtherProcess, SystemCalls, process_figures};
 pub(crate) use processors::{pin_current_thread, processors_allowed, spawn_pinned};
 
 use crate::host::{DescriptorLimit, Signal};

@@ -1,5 +1,6 @@
 //! Another process: its processor clock, and what `/proc/PID` says. The workers of its rings are threads of it there.
 
+use super::super::os::perf;
 use crate::host::OtherFigures;
 use std::fs;
 use std::io;
@@ -46,6 +47,21 @@ impl OtherProcess {
         })
     }
 
+    pub(crate) fn count_system_calls(&self) -> io::Result<SystemCalls> {
+        let tracepoint = perf::tracepoint()?;
+        let mut threads = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.id))? {
+            let Ok(id) = thread?.file_name().to_string_lossy().parse() else { continue };
+            match perf::SystemCalls::of_thread(id, tracepoint) {
+                Ok(calls) => threads.push(calls),
+                // It has ended since it was listed.
+                Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(SystemCalls { threads })
+    }
+
     fn time(&self) -> io::Result<Duration> {
         let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
         // SAFETY: the clock is one of this system, or of a process that is gone; the structure is ours.
@@ -63,6 +79,18 @@ impl OtherProcess {
         let mut ticks = fields.split_whitespace().skip(11).map_while(|field| field.parse::<f64>().ok());
         let (user, system) = (ticks.next().unwrap_or(0.0), ticks.next().unwrap_or(0.0));
         Ok(if user + system > 0.0 { system / (user + system) } else { 0.0 })
+    }
+}
+
+/// One for each thread that there was, which counts for its offspring too.
+#[derive(Debug)]
+pub(crate) struct SystemCalls {
+    threads: Vec<perf::SystemCalls>,
+}
+
+impl SystemCalls {
+    pub(crate) fn count(&self) -> io::Result<u64> {
+        self.threads.iter().map(perf::SystemCalls::count).sum()
     }
 }
 

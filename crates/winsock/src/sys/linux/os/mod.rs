@@ -2,5 +2,6 @@
 
 pub(super) mod epoll;
 pub(super) mod io_uring;
+pub(super) mod perf;
 pub(super) mod poll;
 pub(super) mod signal;

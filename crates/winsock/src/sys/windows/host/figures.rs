@@ -67,6 +67,24 @@ impl OtherProcess {
             ended: Duration::ZERO,
         })
     }
+
+    pub(crate) fn count_system_calls(&self) -> io::Result<SystemCalls> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "this system does not count the system calls of a process",
+        ))
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SystemCalls {
+    never: std::convert::Infallible,
+}
+
+impl SystemCalls {
+    pub(crate) fn count(&self) -> io::Result<u64> {
+        match self.never {}
+    }
 }
 
 /// User and system.
