@@ -1,7 +1,7 @@
 //! Reports that tests make up: plausible figures, the same each time.
 
 use super::report::{
-    Cell, Generator, Latency, Load, Machine, PERCENTILES, Report, Run, SCHEMA, Server, Subject,
+    Cell, Generator, Latency, Load, Machine, PERCENTILES, Report, Run, SCHEMA, Server, Subject, SystemCalls,
 };
 use super::{statistics, warnings};
 
@@ -110,6 +110,7 @@ fn machine() -> Machine {
         container: Vec::new(),
         hypervisor: None,
         load_average: Some(0.1),
+        system_calls_refused: None,
     }
 }
 
@@ -199,7 +200,7 @@ fn server(slowness: f64, connections: usize, requests: u64) -> Server {
         cpu_system_us: all * 17.0 * slowness,
         switches_voluntary: Some((all * 0.12 * slowness.powi(3)) as u64),
         switches_involuntary: Some((all * 0.003 * slowness) as u64),
-        system_calls: Some((all * 1.3 * slowness) as u64),
+        system_calls: Some(SystemCalls { calls: (all * 1.3 * slowness) as u64, requests }),
         threads: Some(5),
         memory_before_bytes: Some(memory),
         memory_connected_bytes: Some(memory + (connections as f64 * 9_000.0 * slowness) as u64),

@@ -3,7 +3,7 @@
 //! Where a system has none of the files below, nothing is read and nothing is said.
 
 use super::report::Machine;
-use doorbell_winsock::host;
+use doorbell_winsock::host::{self, OtherProcess};
 use doorbell_winsock::startup::{BackendChoice, choose_backend, fallback, report};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,7 @@ pub(crate) fn read() -> Machine {
         container: container(&said),
         hypervisor: files.hypervisor(),
         load_average: files.load_average(),
+        system_calls_refused: system_calls_refused(),
     }
 }
 
@@ -63,6 +64,12 @@ fn backend(said: &Said) -> String {
 fn container(said: &Said) -> Vec<String> {
     let limits = said.iter().filter(|(name, _)| name.starts_with("container "));
     limits.map(|(name, limit)| format!("{name}: {limit}")).collect()
+}
+
+/// Tried on this process.
+fn system_calls_refused() -> Option<String> {
+    let own = OtherProcess::new(std::process::id());
+    own.and_then(|own| own.count_system_calls()).err().map(|error| error.to_string())
 }
 
 /// What Linux tells in files.

@@ -1,6 +1,6 @@
 //! The figures that are summed up, compared, drawn and gated: one list for all of that.
 
-use super::report::Run;
+use super::report::{Run, SystemCalls};
 use serde::{Deserialize, Serialize};
 
 /// A figure of a run. The order is that of every table.
@@ -128,7 +128,10 @@ impl Metric {
             Metric::CpuUs => a_request(server?.cpu_user_us + server?.cpu_system_us),
             Metric::CpuUserUs => a_request(server?.cpu_user_us),
             Metric::CpuSystemUs => a_request(server?.cpu_system_us),
-            Metric::SystemCalls => a_request(server?.system_calls? as f64),
+            Metric::SystemCalls => {
+                let SystemCalls { calls, requests } = server?.system_calls?;
+                (requests > 0).then(|| calls as f64 / requests as f64)
+            }
             Metric::SwitchesVoluntary => a_request(server?.switches_voluntary? as f64 * 1000.0),
             Metric::SwitchesInvoluntary => a_request(server?.switches_involuntary? as f64 * 1000.0),
             Metric::Threads => Some(server?.threads? as f64),

@@ -55,6 +55,8 @@ pub(crate) struct Machine {
     pub(crate) hypervisor: Option<String>,
     /// The load of the last minute when the bench began.
     pub(crate) load_average: Option<f64>,
+    /// Why the system calls of a server cannot be counted here.
+    pub(crate) system_calls_refused: Option<String>,
 }
 
 /// What every subject was put under.
@@ -160,13 +162,21 @@ pub(crate) struct Server {
     pub(crate) cpu_system_us: f64,
     pub(crate) switches_voluntary: Option<u64>,
     pub(crate) switches_involuntary: Option<u64>,
-    pub(crate) system_calls: Option<u64>,
+    /// To count them slows the server down: done under a short load of their own, after the measured one.
+    pub(crate) system_calls: Option<SystemCalls>,
     /// At the end of the run.
     pub(crate) threads: Option<usize>,
     /// Resident: before the first connection, when all were open and silent, at the end of the run.
     pub(crate) memory_before_bytes: Option<u64>,
     pub(crate) memory_connected_bytes: Option<u64>,
     pub(crate) memory_after_bytes: Option<u64>,
+}
+
+/// How often a server called the system for so many requests.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct SystemCalls {
+    pub(crate) calls: u64,
+    pub(crate) requests: u64,
 }
 
 /// What the generator took for a run: whether it was itself the bottleneck.

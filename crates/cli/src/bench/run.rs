@@ -2,15 +2,20 @@
 
 use super::load::{self, Load, LoadError, Measured, Moments};
 use super::plan::{From, Step, Variant};
-use super::report::{Run, Server};
+use super::report::{self, Run, Server};
 use super::server::Running;
 use super::stop::Stop;
 use crate::failure::Failure;
+use doorbell_winsock::host::SystemCalls;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How long a server may take until it listens.
 const STARTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// The load under which system calls are counted: enough of it for a mean.
+const COUNTED_FOR: Duration = Duration::from_millis(200);
+const COUNTED_AFTER: Duration = Duration::from_millis(50);
 
 /// A run, and what its server said of itself.
 pub(crate) struct Made {
@@ -40,10 +45,12 @@ pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Re
                 })?;
             let mut watched =
                 Watched { before: running.memory_bytes(), connected: None, took: None, running };
-            let measured = put(watched.running.address, load, stop, &mut watched);
+            let measured = put(watched.running.address, load, stop, &mut watched)
+                .and_then(|measured| Ok((measured, watched.count(load, stop)?)));
             let (threads, backend) = (said(&watched.running, "threads"), said(&watched.running, "backend"));
             let (took, errors) = watched.finish();
-            let measured = measured.map_err(|error| failure(name, load, error, &errors))?;
+            let (measured, system_calls) = measured.map_err(|error| failure(name, load, error, &errors))?;
+            let took = took.map(|took| Server { system_calls, ..took });
             let threads = threads.and_then(|threads| threads.parse().ok());
             Ok(Made { run: run_of(step, measured, took), threads, backend })
         }
@@ -82,6 +89,24 @@ impl Moments for Watched {
 }
 
 impl Watched {
+    /// The system calls under a short load of their own: to count them takes time, which is not the server's.
+    ///
+    /// # Errors
+    /// The server does wrong. What else comes in between leaves the run as it was measured.
+    fn count(&self, load: &Load, stop: &Stop) -> Result<Option<report::SystemCalls>, LoadError> {
+        let Some(calls) = self.running.count_system_calls() else { return Ok(None) };
+        let mut counted = Counted { calls, begun: None, ended: None };
+        let duration = load.duration.min(COUNTED_FOR);
+        let load = Load { duration, warm_up: load.warm_up.min(COUNTED_AFTER), ..load.clone() };
+        match put(self.running.address, &load, stop, &mut counted) {
+            Ok(Measured { requests, .. }) => {
+                Ok(counted.calls().map(|calls| report::SystemCalls { calls, requests }))
+            }
+            Err(LoadError::Fault(fault)) => Err(LoadError::Fault(fault)),
+            Err(_) => Ok(None),
+        }
+    }
+
     /// What it took, and what its server wrote to standard error.
     fn finish(self) -> (Option<Server>, String) {
         let (before, connected) = (self.before, self.connected);
@@ -91,6 +116,31 @@ impl Watched {
             ..took
         });
         (took, self.running.stop())
+    }
+}
+
+/// Reads the counter of system calls at the load's moments.
+struct Counted {
+    calls: SystemCalls,
+    begun: Option<u64>,
+    ended: Option<u64>,
+}
+
+impl Moments for Counted {
+    fn connected(&mut self) {}
+
+    fn began(&mut self) {
+        self.begun = self.calls.count().ok();
+    }
+
+    fn ended(&mut self) {
+        self.ended = self.calls.count().ok();
+    }
+}
+
+impl Counted {
+    fn calls(&self) -> Option<u64> {
+        self.ended?.checked_sub(self.begun?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A server under measurement: a process of its own, which ends with this one whatever happens.
 
 use super::report::Server as Figures;
-use doorbell_winsock::host::{self, OtherFigures, OtherProcess};
+use doorbell_winsock::host::{self, OtherFigures, OtherProcess, SystemCalls};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -90,6 +90,11 @@ impl Running {
             memory_after_bytes: taken.memory_bytes,
             ..Figures::default()
         })
+    }
+
+    /// Begins to count its system calls, which slows it down, if this system lets us.
+    pub(crate) fn count_system_calls(&self) -> Option<SystemCalls> {
+        self.other.as_ref()?.count_system_calls().ok()
     }
 
     /// Ends the process, waits for it, and returns what it wrote to standard error.

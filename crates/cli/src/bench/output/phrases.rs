@@ -69,6 +69,7 @@ pub(crate) fn facts(report: &Report) -> Vec<(&'static str, String)> {
         ("virtual machine", machine.hypervisor.clone()),
         ("container", (!machine.container.is_empty()).then(|| machine.container.join("; "))),
         ("load average", machine.load_average.map(|load| format!("{load:.2}"))),
+        ("calls are not counted", machine.system_calls_refused.clone()),
         ("mitigations", (!machine.mitigations.is_empty()).then(|| machine.mitigations.join("; "))),
     ];
     facts.extend(known.into_iter().filter_map(|(name, value)| Some((name, value?))));
@@ -91,7 +92,11 @@ pub(crate) fn legend(report: &Report) -> String {
         }
         false => "",
     };
-    format!("Medians of the rounds; ± is half the 95 % interval.{corrected}{cost}")
+    let calls = match report.cells.iter().any(|cell| cell.summary.contains_key(&Metric::SystemCalls)) {
+        true => " System calls were counted under a short load of their own, since that slows the server.",
+        false => "",
+    };
+    format!("Medians of the rounds; ± is half the 95 % interval.{corrected}{cost}{calls}")
 }
 
 /// The command as a shell takes it.
