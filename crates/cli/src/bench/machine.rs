@@ -193,6 +193,7 @@ mod tests {
         assert_eq!(files.governor(&[2]).unwrap(), "powersave");
         assert_eq!(files.mitigations(), ["spectre_v2: Mitigation: Retpolines"]);
         assert_eq!(files.hypervisor().unwrap(), "QEMU");
+        fs::remove_dir_all(files.root).unwrap();
     }
 
     #[test]
@@ -201,6 +202,7 @@ mod tests {
         assert_eq!((files.cpu(), files.memory_bytes(), files.load_average()), (None, None, None));
         assert_eq!((files.governor(&[0]), files.hypervisor()), (None, None));
         assert_eq!(files.mitigations(), [""; 0]);
+        fs::remove_dir_all(files.root).unwrap();
     }
 
     /// An empty one.
