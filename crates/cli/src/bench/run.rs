@@ -32,8 +32,8 @@ pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Re
     let name = &variant.subject.name;
     match &variant.from {
         From::Target(address) => {
-            let measured =
-                put(*address, load, stop, &mut Nobody).map_err(|error| failure(name, load, error, ""))?;
+            let measured = put(*address, load, stop, &mut Nobody)
+                .map_err(|error| failure(name, load, stop, error, ""))?;
             Ok(Made { run: run_of(step, measured, None), threads: None, backend: None })
         }
         From::Process(start) => {
@@ -49,7 +49,8 @@ pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Re
                 .and_then(|measured| Ok((measured, watched.count(load, stop)?)));
             let (threads, backend) = (said(&watched.running, "threads"), said(&watched.running, "backend"));
             let (took, errors) = watched.finish();
-            let (measured, system_calls) = measured.map_err(|error| failure(name, load, error, &errors))?;
+            let (measured, system_calls) =
+                measured.map_err(|error| failure(name, load, stop, error, &errors))?;
             let took = took.map(|took| Server { system_calls, ..took });
             let threads = threads.and_then(|threads| threads.parse().ok());
             Ok(Made { run: run_of(step, measured, took), threads, backend })
@@ -175,9 +176,11 @@ fn said(running: &Running, name: &str) -> Option<String> {
     running.said.iter().find(|(said, _)| said == name).map(|(_, value)| value.clone())
 }
 
-fn failure(name: &str, load: &Load, error: LoadError, errors: &str) -> Failure {
+fn failure(name: &str, load: &Load, stop: &Stop, error: LoadError, errors: &str) -> Failure {
     match error {
         LoadError::Stopped => interrupted(),
+        // Ctrl-C reaches the servers of a terminal too, and it may be their end that is seen first.
+        LoadError::Fault(_) if stop.is_set_soon() => interrupted(),
         error => {
             let said = errors.trim();
             let said = if said.is_empty() { String::new() } else { format!("; the server says: {said}") };

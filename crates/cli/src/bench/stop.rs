@@ -6,9 +6,13 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// The code of a program that a signal ended, as shells have it.
 const INTERRUPTED: i32 = 130;
+
+/// Between a signal's arrival at the first process of a terminal and at the last one.
+const ARRIVES_WITHIN: Duration = Duration::from_millis(200);
 
 /// Whether to stop.
 #[derive(Debug)]
@@ -33,6 +37,15 @@ impl Stop {
 
     pub(crate) fn is_set(&self) -> bool {
         self.flag.load(Ordering::Relaxed)
+    }
+
+    /// The same, with the time that a signal may take to arrive here after it arrived elsewhere.
+    pub(crate) fn is_set_soon(&self) -> bool {
+        let deadline = Instant::now() + ARRIVES_WITHIN;
+        while !self.is_set() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.is_set()
     }
 
     /// For those that look at it themselves.
