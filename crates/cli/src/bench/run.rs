@@ -38,7 +38,7 @@ pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Re
         }
         From::Process(start) => {
             let running =
-                Running::start(start, STARTED_WITHIN, stop.flag()).map_err(|error| match stop.is_set() {
+                Running::start(start, STARTED_WITHIN, stop.flag()).map_err(|error| match stop.is_set_soon() {
                     // Ctrl-C reaches the servers of a terminal too.
                     true => interrupted(),
                     false => Failure::Running(format!("{name}: {error}")),

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 /// The code of a program that a signal ended, as shells have it.
 const INTERRUPTED: i32 = 130;
 
-/// Between a signal's arrival at the first process of a terminal and at the last one.
-const ARRIVES_WITHIN: Duration = Duration::from_millis(200);
+/// Between a signal's arrival at the first process of a terminal and at the last one, on a machine that is busy. Only a
+/// bench that has failed waits for it.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
 
 /// Whether to stop.
 #[derive(Debug)]

@@ -2,12 +2,13 @@
 //! What only a Linux process can be shown: signals by number, a refused io_uring, the states of its connections.
 
 use crate::support::{SEVEN, Served, address_in, connect, doorbell, eventually, read, run};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -204,7 +205,9 @@ fn is_there(process: u32) -> bool {
 fn long_bench(more: &[&str]) -> (Served, u32) {
     let flags =
         ["bench", "--models", "select,blocking", "--conns", "4", "--warm-up", "10ms", "--runs", "1000"];
-    let served = Served::spawn(doorbell(&[&flags, more].concat()));
+    let mut command = doorbell(&[&flags, more].concat());
+    command.process_group(0);
+    let served = Served::spawn(command);
     let server = eventually(|| children(served.child.id()).first().copied());
     (served, server)
 }
@@ -215,7 +218,8 @@ fn a_bench_that_is_broken_off_prints_what_it_has_and_leaves_no_server() {
     let (mut served, first) = long_bench(&["--duration", "200ms", "--json", file.to_str().unwrap()]);
     // A second server: the first one's run is complete.
     let second = eventually(|| children(served.child.id()).into_iter().find(|&id| id != first));
-    signal(&served, Signal::INT);
+    // As a terminal does: the server has it too, and may be gone first.
+    kill_process_group(Pid::from_child(&served.child), Signal::INT).unwrap();
     assert_eq!(served.end().code(), Some(130), "{}", served.log());
     assert!(served.log().contains("interrupted"), "{}", served.log());
     while !served.line().contains("select") {}
