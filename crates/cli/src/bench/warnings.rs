@@ -27,6 +27,7 @@ const CONNECTIONS_A_THREAD: usize = 63;
 pub(crate) fn warnings(report: &Report) -> Vec<Warning> {
     [
         interrupted,
+        unanswered,
         too_few_rounds,
         generator_busy,
         generator_late,
@@ -59,6 +60,15 @@ fn interrupted(report: &Report) -> Option<Warning> {
         seen,
         "Subjects have different numbers of runs, and some may be missing.",
         "to let it end; --duration and --runs make it shorter.",
+    )
+}
+
+fn unanswered(report: &Report) -> Option<Warning> {
+    let cells = cells(report, |cell| Some(cell.runs.iter().any(|run| run.requests == 0)))?;
+    warning(
+        format!("In the measured time of a run no answer was complete: {cells}."),
+        "A rate of 0 says that it was too short, not how fast the server is.",
+        "a longer --warm-up and --duration, or fewer --conns.",
     )
 }
 
@@ -186,7 +196,7 @@ fn shared_processors(report: &Report) -> Option<Warning> {
 
 fn quota(report: &Report) -> Option<Warning> {
     let limits: Vec<&String> =
-        report.machine.container.iter().filter(|limit| limit.starts_with("cpu")).collect();
+        report.machine.container.iter().filter(|limit| limit.starts_with("container processors")).collect();
     (!limits.is_empty()).then_some(())?;
     warning(
         format!("The container has a quota of processor time: {}.", listed(&limits)),

@@ -78,8 +78,11 @@ pub(crate) fn columns(cells: &[&Cell], metrics: &[Metric]) -> Vec<Column> {
 
 /// Half the interval, as a share of the median.
 pub(crate) fn sureness(interval: &Interval) -> String {
-    let share = (interval.high - interval.low) / 2.0 / interval.median * 100.0;
-    if share == 0.0 { String::new() } else { format!("{} %", tenths(share)) }
+    let half = (interval.high - interval.low) / 2.0;
+    match half > 0.0 && interval.median > 0.0 {
+        true => format!("{} %", tenths(half / interval.median * 100.0)),
+        false => String::new(),
+    }
 }
 
 fn tenths(share: f64) -> String {
@@ -115,5 +118,18 @@ fn per(metric: Metric) -> &'static str {
         (Metric::SwitchesVoluntary | Metric::SwitchesInvoluntary, _) => "per 1k",
         (Metric::CpuUs | Metric::CpuUserUs | Metric::CpuSystemUs, Quantity::Time) => "/req.",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_sure_a_rate_is_is_said_where_there_is_one() {
+        let sure = |low, median, high| sureness(&Interval { median, low, high });
+        assert_eq!(sure(90.0, 100.0, 112.0), "11.0 %");
+        assert_eq!(sure(7.0, 7.0, 7.0), "");
+        assert_eq!((sure(0.0, 0.0, 0.0), sure(0.0, 0.0, 5.0)), (String::new(), String::new()));
     }
 }

@@ -58,6 +58,13 @@ fn a_rate_that_was_not_kept_is_said_of_the_cells_where_it_was_not() {
 }
 
 #[test]
+fn a_run_without_an_answer_is_said() {
+    let none = |report: &mut Report| report.cells[1].runs.iter_mut().for_each(|run| run.requests = 0);
+    let text = "In the measured time of a run no answer was complete: select at 1,000.";
+    assert_eq!(seen(none), [text]);
+}
+
+#[test]
 fn a_slow_first_run_is_told_apart_from_noise() {
     let slow = |place: usize| {
         seen(move |report| {
@@ -100,8 +107,11 @@ fn the_machine_is_looked_at() {
         ("Server and generator are not kept apart: they share all processors.", |report| {
             report.load.server_processors = None;
         }),
-        ("The container has a quota of processor time: cpu.max: 200000 100000.", |report| {
-            report.machine.container = vec!["cpu.max: 200000 100000".into(), "memory.max: 1G".into()];
+        ("The container has a quota of processor time: container processors (cpu.max): 2.00.", |report| {
+            report.machine.container = vec![
+                "container processors (cpu.max): 2.00".into(),
+                "container memory (memory.max): 1073741824".into(),
+            ];
         }),
         ("The frequency governor is powersave.", |report| {
             report.machine.governor = Some("powersave".into());
