@@ -66,7 +66,7 @@ pub(crate) enum Kind {
 
 /// Is told when a run reaches its moments, on the thread that called [`run`].
 pub(crate) trait Moments {
-    /// All connections are open and silent.
+    /// All connections are open and silent; with churn they never are.
     fn connected(&mut self);
     /// The warm-up is over: from now on it is measured.
     fn began(&mut self);
@@ -178,7 +178,9 @@ fn conduct(
         on()?;
         thread::sleep(Duration::from_millis(1));
     }
-    moments.connected();
+    if load.kind != Kind::Churn {
+        moments.connected();
+    }
     orders.start();
     rest_until(orders.now_ns() + load.warm_up.as_nanos() as u64)?;
     let began_ns = orders.begin();
