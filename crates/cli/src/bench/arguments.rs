@@ -31,7 +31,7 @@ pub(crate) struct Bench {
     pub(crate) server: Vec<OtherServer>,
 
     /// Put no server up, but this load on the one that listens there
-    #[arg(long, value_name = "ADDR", conflicts_with_all = ["models", "server", "threads"])]
+    #[arg(long, value_name = "ADDR", value_parser = target, conflicts_with_all = ["models", "server", "threads"])]
     pub(crate) target: Option<SocketAddr>,
 
     /// What the clients do
@@ -224,6 +224,10 @@ fn words(text: &str) -> Result<Vec<String>, String> {
             Ok(words)
         }
     }
+}
+
+fn target(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected IP:PORT, as 127.0.0.1:7007 or [::1]:7007".to_owned())
 }
 
 fn connections(text: &str) -> Result<usize, String> {

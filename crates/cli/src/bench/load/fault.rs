@@ -8,6 +8,10 @@ use std::time::Duration;
 /// Bytes that must agree before it is said that others are missing or came twice.
 const CERTAIN: usize = 4;
 
+/// Letters that are taken for words, and how many of them are shown.
+const WORDS_MIN: usize = 8;
+const WORDS_MAX: usize = 40;
+
 /// Where a connection stands, in the words of a fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Standing {
@@ -36,7 +40,7 @@ impl Standing {
             "{}: expected {expected:#04x}, came {:#04x}{}",
             self.place(),
             came[0],
-            self.reason(came, pattern, place).unwrap_or_default()
+            self.reason(came, pattern, place).or_else(|| self.words(came)).unwrap_or_default()
         ))
     }
 
@@ -54,6 +58,15 @@ impl Standing {
             (back as u64 <= self.received)
                 .then(|| format!("; as if {} before it had come twice", bytes(back)))
         }
+    }
+
+    /// The first words that came, if they are words: they tell a server of another kind.
+    fn words(&self, came: &[u8]) -> Option<String> {
+        let letters = |byte: &&u8| byte.is_ascii_graphic() || **byte == b' ';
+        let words: String =
+            came.iter().take(WORDS_MAX).take_while(letters).map(|&byte| byte as char).collect();
+        (self.received == 0 && words.len() >= WORDS_MIN)
+            .then(|| format!("; it reads '{words}': this is no echo server"))
     }
 
     /// More bytes than were sent.
@@ -146,6 +159,18 @@ pub(super) fn shortage(error: &io::Error) -> Option<LoadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_of_another_kind_is_told_by_its_words() {
+        let pattern = Pattern::new();
+        let said =
+            |standing: Standing, came: &[u8]| standing.wrong(0, came, &pattern, Place::of(0)).to_string();
+        let came = b"HTTP/1.0 400 Bad Request\r\nServer: x";
+        let first = said(Standing::default(), came);
+        assert!(first.ends_with("; it reads 'HTTP/1.0 400 Bad Request': this is no echo server"), "{first}");
+        assert!(!said(Standing { received: 1, ..Standing::default() }, came).contains("reads"));
+        assert!(!said(Standing::default(), b"HTTP\r\n").contains("reads"));
+    }
 
     #[test]
     fn what_the_generator_lacks_is_not_the_servers_fault() {
