@@ -136,19 +136,16 @@ fn another_server_stands_beside_the_models() {
 #[test]
 fn a_server_that_does_wrong_is_caught_and_named() {
     let wrong: [(&str, Answer); 3] = [
-        ("byte", |piece, stream| {
+        ("changed", |piece, stream| {
             let middle = piece.len() / 2;
             piece[middle] ^= 1;
             echo(piece, stream)
         }),
-        ("clos", |piece, stream| {
-            let _ = stream.write_all(&piece[1..]);
+        ("closed", |piece, stream| {
+            let _ = stream.write_all(&piece[..piece.len() - 1]);
             false
         }),
-        ("byte", |piece, stream| {
-            piece[0] = piece[piece.len() - 1];
-            stream.write_all(&piece[1..]).is_ok()
-        }),
+        ("missing", |piece, stream| stream.write_all(&piece[1..]).is_ok()),
     ];
     for (said, answer) in wrong {
         let address = server(answer).to_string();

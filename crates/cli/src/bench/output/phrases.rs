@@ -86,13 +86,15 @@ pub(crate) fn legend(report: &Report) -> String {
         }
         None => "",
     };
-    let cost = match report.cells.iter().any(|cell| cell.summary.contains_key(&Metric::CpuUs)) {
-        true => {
+    let has = |metric| report.cells.iter().any(|cell| cell.summary.contains_key(&metric));
+    let cost = match (has(Metric::CpuUs), has(Metric::SwitchesVoluntary)) {
+        (true, true) => {
             " CPU is the server's, kernel workers included; vol. and invol. are its voluntary and involuntary context switches."
         }
-        false => "",
+        (true, false) => " CPU is the server's, kernel workers included.",
+        (false, _) => "",
     };
-    let calls = match report.cells.iter().any(|cell| cell.summary.contains_key(&Metric::SystemCalls)) {
+    let calls = match has(Metric::SystemCalls) {
         true => " System calls were counted under a short load of their own, since that slows the server.",
         false => "",
     };
