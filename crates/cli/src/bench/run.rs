@@ -37,12 +37,13 @@ pub(crate) fn run(variant: &Variant, load: &Load, step: Step, stop: &Stop) -> Re
             Ok(Made { run: run_of(step, measured, None), threads: None, backend: None })
         }
         From::Process(start) => {
-            let running =
-                Running::start(start, STARTED_WITHIN, stop.flag()).map_err(|error| match stop.is_set_soon() {
+            let running = Running::start(start, STARTED_WITHIN, stop.flag()).map_err(|error| {
+                match stop.is_set_soon() {
                     // Ctrl-C reaches the servers of a terminal too.
                     true => interrupted(),
                     false => Failure::Running(format!("{name}: {error}")),
-                })?;
+                }
+            })?;
             let mut watched =
                 Watched { before: running.memory_bytes(), connected: None, took: None, running };
             let measured = put(watched.running.address, load, stop, &mut watched)
