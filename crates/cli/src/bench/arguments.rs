@@ -26,7 +26,7 @@ pub(crate) struct Bench {
     )]
     pub(crate) backends: Vec<BackendChoice>,
 
-    /// Another server, as NAME=COMMAND: it must print `listening on ADDR:PORT` and echo; may be given several times
+    /// Another server (or several), which echoes and prints `listening on ADDR:PORT`
     #[arg(long, value_name = "NAME=COMMAND", value_parser = server)]
     pub(crate) server: Vec<OtherServer>,
 
@@ -50,7 +50,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = value_parser!(u32).range(1..=65_536))]
     pub(crate) depth: u32,
 
-    /// Requests a second over all connections, sent when they are due (open loop) [default: as fast as answers come]
+    /// Requests a second in all, each sent when it is due (open loop) [default: as answers come]
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
@@ -82,7 +82,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
 
-    /// Threads of each server [default: half the processors, at least one; under blocking one a connection]
+    /// Threads of each server [default: half the processors; under blocking one a connection]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..))]
     pub(crate) threads: Option<u32>,
 
@@ -118,7 +118,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE")]
     pub(crate) baseline: Option<PathBuf>,
 
-    /// End with 99 if this holds, as 'p99>5ms' or 'requests_per_s<100k'; may be given several times
+    /// End with 99 if this (or one of several) holds, as 'p99>5ms' or 'requests_per_s<100k'
     #[arg(long, value_name = "CONDITION", value_parser = gate::condition)]
     pub(crate) fail_if: Vec<Condition>,
 
