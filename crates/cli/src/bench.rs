@@ -29,7 +29,7 @@ mod verdicts;
 mod warnings;
 
 use crate::failure::Failure;
-use crate::output::{print, print_styled};
+use crate::output::print_styled;
 use doorbell_winsock::host;
 use files::Files;
 use plan::Plan;
@@ -124,7 +124,7 @@ fn say(report: &Report, files: &Files) -> Result<(), Failure> {
     let columns = columns.filter(|_| io::stdout().is_terminal());
     print_styled(&output::table(report, columns))?;
     if let Some(baseline) = files.baseline() {
-        print(output::changes(report, baseline))?;
+        print_styled(&output::changes(report, baseline))?;
     }
     Ok(())
 }
