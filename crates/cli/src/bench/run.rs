@@ -191,5 +191,5 @@ fn failure(name: &str, load: &Load, stop: &Stop, error: LoadError, errors: &str)
 }
 
 fn interrupted() -> Failure {
-    Failure::Interrupted("interrupted: what was measured by then is above".into())
+    Failure::Interrupted("interrupted: what was measured by then is told".into())
 }
