@@ -89,6 +89,11 @@ impl Selected {
 
     pub(super) fn observe(&mut self, core: &Core, fd: BorrowedFd<'_>, edge: Edge) {
         let (phase, seen) = edge.seen(core, fd);
+        // Whoever learned how the connect ended has yet to say so here, and an edge of the connection must not come before it
+        // (AS-09).
+        if let Some(code) = core.connect_outcome() {
+            self.record.connect_ended(code);
+        }
         self.record.observe(core.kind, phase, seen);
     }
 

@@ -69,6 +69,40 @@ fn an_edge_that_is_older_than_the_receive_tells_nothing() {
     assert_eq!(server.enum_network_events(None).unwrap().events, NetEvents::NONE);
 }
 
+#[test]
+fn an_edge_that_is_here_before_the_word_of_the_connect_tells_that_first() {
+    let queue = MessageQueue::new().unwrap();
+    let (_listener, address) = listener();
+    let client = Socket::new(Family::V4, Kind::Stream).unwrap();
+    client.async_select(&queue.window(), WM_USER, NetEvents::ALL).unwrap();
+    assert_eq!(client.connect(address).unwrap_err().code(), WSAEWOULDBLOCK);
+    let core = client.sys.core_even_closed();
+    let told = |event| {
+        let message = queue.get(Some(SOON)).unwrap();
+        assert!(
+            matches!(message, Some(Message::Socket { event: told, error: 0, .. }) if told == event),
+            "{message:?}"
+        );
+    };
+    told(NetEvents::CONNECT);
+    told(NetEvents::WRITE);
+    // As if it had not been said yet that the connect has ended.
+    core.selection.lock().unwrap().record.connecting();
+    let ready = Ready {
+        token: 0,
+        readable: false,
+        writable: true,
+        data: false,
+        urgent: false,
+        ended: false,
+        broken: false,
+        hung_up: false,
+    };
+    on_ready(core, ready);
+    told(NetEvents::CONNECT);
+    told(NetEvents::WRITE);
+}
+
 /// One thread waits, another receives, so each edge meets receives in progress; sooner or later all comes through.
 #[test]
 fn an_edge_from_before_the_connect_is_no_end() {
