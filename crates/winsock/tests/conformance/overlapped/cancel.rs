@@ -5,7 +5,7 @@ use crate::harness::{
     next_end, no_packet, pair, pair_of, pattern, pending, port_with, promise, received, recv_exactly,
     recv_pending, recv_to_the_end, same_bytes, started, stream,
 };
-use doorbell_winsock::error::{ERROR_NOT_FOUND, WSA_OPERATION_ABORTED};
+use doorbell_winsock::error::{ERROR_NOT_FOUND, WAIT_TIMEOUT, WSA_OPERATION_ABORTED};
 use doorbell_winsock::overlapped::{ToPort, ToPortAndEvent};
 use doorbell_winsock::socket::Flags;
 use doorbell_winsock::{Completion, Family, Socket};
@@ -263,6 +263,33 @@ fn cn_05_a_cancelled_operation_ends_once_with_995() {
             }
             no_packet(&port);
         }
+    });
+}
+
+// D CancelIoEx, AcceptEx: the connection is there, its first bytes are not, and the accept may not have heard of it yet.
+#[test]
+fn cn_05_an_accept_that_is_cancelled_as_its_connection_comes_ends_all_the_same() {
+    promise(|| {
+        let (listener, address) = listener(Family::V4);
+        let port = port_with(&[(&listener, 1)]);
+        // They stay: an accept that was cancelled in time leaves its client to the next one (CN-08).
+        let mut clients = Vec::new();
+        for round in 0..50 {
+            let socket = Socket::for_accept(Family::V4).unwrap();
+            let accept = pending(listener.accept_ex(&socket, vec![0; 16], ToPort));
+            // Every other one is on its way before the client comes.
+            if round % 2 == 0 {
+                fails(port.get(Some(Duration::from_millis(1))), &[WAIT_TIMEOUT]);
+            }
+            let client = stream(Family::V4);
+            client.connect(address).unwrap();
+            listener.cancel(Some(accept)).unwrap();
+            let end = next_end(&port);
+            assert_eq!(end.id(), accept);
+            cancelled(&end);
+            clients.push(client);
+        }
+        no_packet(&port);
     });
 }
 

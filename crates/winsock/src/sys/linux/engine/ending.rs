@@ -85,10 +85,12 @@ pub(in crate::sys::linux) fn move_to_accepted(
     if there.domain.is_none() {
         there.domain = lines.domain.clone();
     }
+    // The connection was there already when the accept was cancelled, and nobody cancels it a second time.
+    let over = there.closed || op.cancelled;
     // The line is empty: nothing can be started on a socket that waits to be accepted.
     there.lines[Direction::Input as usize].operations.push_back(op);
     core.queues.note_joined(Direction::Input);
-    let home = if there.closed { Err(WSA_OPERATION_ABORTED) } else { settle(core, &mut there) };
+    let home = if over { Err(WSA_OPERATION_ABORTED) } else { settle(core, &mut there) };
     match home {
         Ok(()) => advance(core, &mut there, Direction::Input, sink),
         Err(code) => pop(core, &mut there, Direction::Input, Err(code), sink),
