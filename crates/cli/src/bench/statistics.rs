@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 /// With fewer rounds than this nothing is decided.
 pub(crate) const ROUNDS_TO_DECIDE: usize = 3;
 
+/// A ratio so near to 1 is what is left of rounding, and nobody is ahead by it.
+const ROUNDING: f64 = 1e-4;
+
 /// How often the median is drawn: the ends of the interval then move by less than a run.
 const DRAWS: usize = 2_000;
 
@@ -47,7 +50,7 @@ fn comparison(metric: Metric, cell: &Cell, against: &Cell) -> Option<Comparison>
         subject: cell.subject.clone(),
         against: against.subject.clone(),
         ratio: Interval { median: median.exp(), low: low.exp(), high: high.exp() },
-        decided: differences.len() >= ROUNDS_TO_DECIDE && (low > 0.0 || high < 0.0),
+        decided: differences.len() >= ROUNDS_TO_DECIDE && (low > ROUNDING || high < -ROUNDING),
     })
 }
 

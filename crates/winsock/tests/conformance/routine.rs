@@ -123,14 +123,14 @@ fn cr_02_a_routine_runs_only_on_the_thread_that_started_the_operation() {
 #[test]
 fn cr_03_waits_that_are_not_alertable_leave_routines_queued() {
     promise(|| {
-        let (a, b) = pair();
+        let ((a, b), (c, d)) = (pair(), pair());
         let (idle, ran) = (event(), Ran::default());
         let port = port_with(&[]);
+        let messages = MessageQueue::new().unwrap();
+        // From here on no call that blocks: it would run what is queued (BL-11).
         ran.receive(&b, 4);
         a.send(b"x").unwrap();
         thread::sleep(SETTLE);
-        let (c, d) = pair();
-        let messages = MessageQueue::new().unwrap();
         let waits: [&dyn Fn(); 6] = [
             &|| assert_eq!(sleep_ex(Some(SETTLE), Alertable::No), Ok(Wait::TimedOut)),
             &|| assert_eq!(wait_any(from_ref(&idle), Some(SETTLE), Alertable::No), Ok(Wait::TimedOut)),
