@@ -21,10 +21,6 @@ const SLOW_REQUESTS: usize = 16;
 /// Sent later than this after it was due is late.
 const LATE_NS: u64 = 1_000_000;
 
-/// Whether a read that does not fill its buffer says that no more is there. On Windows mio watches a socket again only
-/// after a call that would have blocked.
-const SHORT_READ_IS_ALL: bool = matches!(std::env::consts::FAMILY.as_bytes(), b"unix");
-
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Role {
@@ -191,7 +187,7 @@ impl Connection {
         let whole = desk.receive.len();
         loop {
             match self.read(whole, desk)? {
-                Some(len) if len == whole || to_end || !SHORT_READ_IS_ALL => {}
+                Some(len) if len == whole || to_end || !desk.short_read_is_all => {}
                 _ => return Ok(()),
             }
         }

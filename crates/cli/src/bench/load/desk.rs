@@ -18,6 +18,9 @@ pub(super) struct Desk<'a> {
     /// All connections receive into this one, so that it stays in the cache.
     pub(super) receive: Box<[u8]>,
     pub(super) scratch: Vec<u8>,
+    /// Whether a read that does not fill its buffer says that no more is there. Above Winsock mio watches a socket again only
+    /// after a call that would have blocked.
+    pub(super) short_read_is_all: bool,
     pub(super) record: Record,
     pub(super) draw: Draw,
     /// Of an open loop.

@@ -9,6 +9,7 @@ use super::record::Record;
 use super::schedule::Schedule;
 use super::{Kind, Load, LoadError};
 use doorbell_winsock::host;
+use doorbell_winsock::startup::{self, Backend};
 use mio::{Events, Poll};
 use std::io;
 use std::net::SocketAddr;
@@ -69,6 +70,7 @@ impl<'a> Worker<'a> {
             registry,
             receive: vec![0; PIECE_MAX].into(),
             scratch: Vec::new(),
+            short_read_is_all: startup::backend() != Backend::Winsock,
             record: Record::new(load.rate.is_some(), matches!(load.kind, Kind::Skew { .. })),
             draw: Draw::new(load, part.thread),
             schedule: None,
